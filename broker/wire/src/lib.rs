@@ -1,1 +1,26 @@
-//!
+//! Kafka's wire protocol, both directions: frames, headers, messages. Knows no sockets, no clock and no cluster.
+
+#[macro_use]
+mod codec;
+
+pub mod api;
+mod api_key;
+mod error;
+pub mod error_code;
+pub mod frame;
+pub mod header;
+pub mod limits;
+mod message;
+mod uuid;
+
+pub use api_key::ApiKey;
+pub use codec::Reader;
+pub use error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
+pub use error_code::ErrorCode;
+pub use frame::{FrameDecoder, FrameError};
+pub use header::{
+    RequestHeader, ResponseHeader, decode_request_header, decode_response_header, encode_request,
+    encode_response,
+};
+pub use message::{Message, Request};
+pub use uuid::Uuid;
