@@ -1,1 +1,1 @@
-//!
+//! Nothing stands here before its first slice.
