@@ -1,4 +1,5 @@
-//! Kafka's wire protocol, both directions: frames, headers, messages. Knows no sockets, no clock and no cluster.
+//! Kafka's wire protocol, both directions: frames, headers, messages, record batches. Knows no sockets, no clock and no
+//! cluster.
 
 #[macro_use]
 mod codec;
@@ -11,6 +12,7 @@ pub mod frame;
 pub mod header;
 pub mod limits;
 mod message;
+pub mod record;
 mod uuid;
 
 pub use api_key::ApiKey;
