@@ -19,10 +19,7 @@ pub(crate) struct Shape {
 impl Shape {
     /// The shape of `version` where flexible encoding starts at `flexible_from`.
     pub(crate) const fn new(version: i16, flexible_from: i16) -> Self {
-        Self {
-            version,
-            flexible: version >= flexible_from,
-        }
+        Self { version, flexible: version >= flexible_from }
     }
 }
 
@@ -50,14 +47,7 @@ pub(crate) struct Field {
 
 impl Field {
     pub(crate) const fn new(name: &'static str, (from, to): (i16, i16)) -> Self {
-        Self {
-            name,
-            from,
-            to,
-            null_from: 0,
-            tag: None,
-            ignorable: false,
-        }
+        Self { name, from, to, null_from: 0, tag: None, ignorable: false }
     }
 
     /// A value may be dropped silently in versions without the field.
@@ -208,19 +198,12 @@ macro_rules! message {
 macro_rules! top_level {
     ($name:ident, $min:literal ..= $max:literal, flexible $flexible_from:expr) => {
         impl $crate::Message for $name {
-            fn encode(
-                &self,
-                version: i16,
-                out: &mut bytes::BytesMut,
-            ) -> Result<(), $crate::EncodeError> {
+            fn encode(&self, version: i16, out: &mut bytes::BytesMut) -> Result<(), $crate::EncodeError> {
                 let shape = $crate::codec::Shape::new(version, $flexible_from);
                 $crate::codec::Writer::message(out, stringify!($name), shape, ($min, $max), self)
             }
 
-            fn decode(
-                input: &mut $crate::Reader,
-                version: i16,
-            ) -> Result<Self, $crate::DecodeError> {
+            fn decode(input: &mut $crate::Reader, version: i16) -> Result<Self, $crate::DecodeError> {
                 let shape = $crate::codec::Shape::new(version, $flexible_from);
                 input.message(stringify!($name), shape, ($min, $max))
             }

@@ -25,9 +25,7 @@ pub struct FrameDecoder {
 
 impl Default for FrameDecoder {
     fn default() -> Self {
-        Self {
-            max_frame_bytes: FRAME_BYTES_MAX,
-        }
+        Self { max_frame_bytes: FRAME_BYTES_MAX }
     }
 }
 
@@ -44,10 +42,7 @@ impl FrameDecoder {
         let signed = i32::from_be_bytes(*prefix);
         let size = usize::try_from(signed).map_err(|_| FrameError::Negative(signed))?;
         if size > self.max_frame_bytes {
-            return Err(FrameError::TooLarge {
-                size,
-                max: self.max_frame_bytes,
-            });
+            return Err(FrameError::TooLarge { size, max: self.max_frame_bytes });
         }
         if received.len() - PREFIX_BYTES < size {
             return Ok(None);
@@ -69,10 +64,7 @@ mod tests {
         assert_eq!(decoder.decode(&mut received), Ok(None));
         received.extend_from_slice(&[8, 0]);
 
-        assert_eq!(
-            decoder.decode(&mut received),
-            Ok(Some(Bytes::from_static(&[7, 8])))
-        );
+        assert_eq!(decoder.decode(&mut received), Ok(Some(Bytes::from_static(&[7, 8]))));
         assert_eq!(&received[..], &[0]);
     }
 
@@ -81,19 +73,13 @@ mod tests {
         let decoder = FrameDecoder { max_frame_bytes: 4 };
         let mut received = BytesMut::from(&[0, 0, 0, 5][..]);
 
-        assert_eq!(
-            decoder.decode(&mut received),
-            Err(FrameError::TooLarge { size: 5, max: 4 })
-        );
+        assert_eq!(decoder.decode(&mut received), Err(FrameError::TooLarge { size: 5, max: 4 }));
     }
 
     #[test]
     fn a_negative_length_is_refused() {
         let mut received = BytesMut::from(&[0xFF, 0xFF, 0xFF, 0xFE][..]);
 
-        assert_eq!(
-            FrameDecoder::default().decode(&mut received),
-            Err(FrameError::Negative(-2))
-        );
+        assert_eq!(FrameDecoder::default().decode(&mut received), Err(FrameError::Negative(-2)));
     }
 }

@@ -24,10 +24,7 @@ pub struct ResponseHeader {
 }
 
 /// The client id is never compact, and headers have no version of their own on the wire.
-const PLAIN: Shape = Shape {
-    version: 0,
-    flexible: false,
-};
+const PLAIN: Shape = Shape { version: 0, flexible: false };
 
 impl RequestHeader {
     /// Appends the header, in the header version that the request's version implies.
@@ -39,12 +36,7 @@ impl RequestHeader {
         out.put_i16(self.api_key.code());
         out.put_i16(self.api_version);
         out.put_i32(self.correlation_id);
-        self.client_id.put(&mut Writer::new(
-            out,
-            "RequestHeader",
-            "RequestHeader.client_id",
-            PLAIN,
-        ))?;
+        self.client_id.put(&mut Writer::new(out, "RequestHeader", "RequestHeader.client_id", PLAIN))?;
         if self.api_key.request_header_is_flexible(self.api_version) {
             out.put_u8(0);
         }
@@ -73,12 +65,7 @@ pub fn decode_request_header(input: &mut Reader) -> Result<RequestHeader, Decode
     if api_key.request_header_is_flexible(api_version) {
         input.tags("RequestHeader", |_, _| Ok(false))?;
     }
-    Ok(RequestHeader {
-        api_key,
-        api_version,
-        correlation_id,
-        client_id,
-    })
+    Ok(RequestHeader { api_key, api_version, correlation_id, client_id })
 }
 
 /// Reads a response's header and leaves `input` at the body.

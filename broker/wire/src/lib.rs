@@ -3,15 +3,19 @@
 
 #[macro_use]
 mod codec;
+#[macro_use]
+mod versioned;
 
 pub mod api;
 mod api_key;
+pub mod consumer_protocol;
 mod error;
 pub mod error_code;
 pub mod frame;
 pub mod header;
 pub mod limits;
 mod message;
+pub mod offsets_topic;
 pub mod record;
 mod uuid;
 

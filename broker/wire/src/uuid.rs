@@ -44,11 +44,7 @@ impl fmt::Display for Uuid {
         let value = u128::from_be_bytes(self.0);
         let mut text = String::with_capacity(TEXT_LEN);
         for at in 0..TEXT_LEN {
-            let six = if at + 1 == TEXT_LEN {
-                (value & 0x3) << 4
-            } else {
-                (value >> (122 - 6 * at)) & 0x3F
-            };
+            let six = if at + 1 == TEXT_LEN { (value & 0x3) << 4 } else { (value >> (122 - 6 * at)) & 0x3F };
             text.push(char::from(ALPHABET[six as usize]));
         }
         f.write_str(&text)

@@ -23,16 +23,7 @@ impl Reader {
     /// A reader at the start of `bytes`.
     pub fn new(bytes: Bytes) -> Self {
         let end = bytes.len();
-        Self {
-            bytes,
-            end,
-            shape: Shape {
-                version: 0,
-                flexible: false,
-            },
-            message: "input",
-            field: "start",
-        }
+        Self { bytes, end, shape: Shape { version: 0, flexible: false }, message: "input", field: "start" }
     }
 
     /// Bytes not read yet.
@@ -95,10 +86,7 @@ impl Reader {
 
     /// The error of an API that has no message here.
     pub(crate) fn no_message(&self, api: ApiKey) -> DecodeError {
-        DecodeError {
-            message: api.name(),
-            ..self.fail(DecodeCause::NoMessage)
-        }
+        DecodeError { message: api.name(), ..self.fail(DecodeCause::NoMessage) }
     }
 
     pub(crate) fn field<T: Wire>(&mut self, field: Field) -> Result<T, DecodeError> {
@@ -140,22 +128,12 @@ impl Reader {
     /// Splits off a reader over the next `size` bytes whose errors still count from the start of the input.
     fn part(&mut self, size: usize) -> Result<Self, DecodeError> {
         let bytes = self.slice(size)?;
-        Ok(Self {
-            end: self.offset(),
-            bytes,
-            shape: self.shape,
-            message: self.message,
-            field: self.field,
-        })
+        Ok(Self { end: self.offset(), bytes, shape: self.shape, message: self.message, field: self.field })
     }
 
     pub(crate) fn need(&self, needed: usize) -> Result<(), DecodeError> {
         let remaining = self.bytes.len();
-        if needed > remaining {
-            Err(self.fail(DecodeCause::Truncated { needed, remaining }))
-        } else {
-            Ok(())
-        }
+        if needed > remaining { Err(self.fail(DecodeCause::Truncated { needed, remaining })) } else { Ok(()) }
     }
 
     pub(crate) fn slice(&mut self, size: usize) -> Result<Bytes, DecodeError> {
@@ -209,9 +187,7 @@ impl Reader {
     fn checked_len(&self, len: i64) -> Result<Option<usize>, DecodeError> {
         match len {
             -1 => Ok(None),
-            len => usize::try_from(len)
-                .map(Some)
-                .map_err(|_| self.fail(DecodeCause::NegativeLength(len))),
+            len => usize::try_from(len).map(Some).map_err(|_| self.fail(DecodeCause::NegativeLength(len))),
         }
     }
 

@@ -112,10 +112,7 @@ impl Prefixed for Bytes {
 impl<T: Wire> Prefixed for Vec<T> {
     fn put_nullable(value: Option<&Self>, out: &mut Writer<'_>) -> Result<(), EncodeError> {
         out.long_len(value.map(Vec::len))?;
-        value
-            .into_iter()
-            .flatten()
-            .try_for_each(|element| element.put(out))
+        value.into_iter().flatten().try_for_each(|element| element.put(out))
     }
 
     fn take_nullable(input: &mut Reader) -> Result<Option<Self>, DecodeError> {

@@ -21,12 +21,7 @@ impl<'a> Writer<'a> {
         field: &'static str,
         shape: Shape,
     ) -> Self {
-        Self {
-            out,
-            shape,
-            message,
-            field,
-        }
+        Self { out, shape, message, field }
     }
 
     /// Encodes a whole message; on an error `out` is as it was.
@@ -51,12 +46,7 @@ impl<'a> Writer<'a> {
     }
 
     pub(crate) fn fail(&self, cause: EncodeCause) -> EncodeError {
-        EncodeError {
-            message: self.message,
-            version: self.shape.version,
-            field: self.field,
-            cause,
-        }
+        EncodeError { message: self.message, version: self.shape.version, field: self.field, cause }
     }
 
     /// Writes an untagged field, if the version has it.
@@ -70,11 +60,7 @@ impl<'a> Writer<'a> {
         let version = self.shape.version;
         if !field.is_in(version) {
             let lost = !field.ignorable && *value != default();
-            return if lost {
-                Err(self.fail(EncodeCause::NotInVersion))
-            } else {
-                Ok(())
-            };
+            return if lost { Err(self.fail(EncodeCause::NotInVersion)) } else { Ok(()) };
         }
         if version < field.null_from && value.is_null() {
             return Err(self.fail(EncodeCause::NullInVersion));
@@ -145,18 +131,11 @@ impl Tags {
             return Ok(());
         }
         let mut payload = BytesMut::new();
-        value.put(&mut Writer::new(
-            &mut payload,
-            out.message,
-            field.name,
-            out.shape,
-        ))?;
+        value.put(&mut Writer::new(&mut payload, out.message, field.name, out.shape))?;
         let mut writer = Writer::new(&mut self.bytes, out.message, field.name, out.shape);
         writer.varint(tag);
-        writer.varint(
-            u32::try_from(payload.len())
-                .map_err(|_| out.fail(EncodeCause::TooLong(payload.len())))?,
-        );
+        writer
+            .varint(u32::try_from(payload.len()).map_err(|_| out.fail(EncodeCause::TooLong(payload.len())))?);
         writer.out.put_slice(&payload);
         self.count += 1;
         Ok(())
