@@ -1,1 +1,11 @@
-//! Nothing stands here before its first slice.
+//! Faults against real processes and real connections. Each fault gives [`Evidence`]: what was seen that proves it
+//! bit. A fault that bit nothing makes a drill inconclusive, never passed.
+
+mod evidence;
+mod limits;
+mod process;
+mod proxy;
+
+pub use evidence::Evidence;
+pub use process::{ProcessError, SpawnedProcess};
+pub use proxy::{Cut, Proxy, ProxyCounters, ProxyError, Shape};
