@@ -1,6 +1,8 @@
 //! How values become bytes: the table entry of a field, the reader, the writer, and the macro that declares messages.
 
 mod reader;
+#[cfg(test)]
+pub(crate) mod sample;
 mod values;
 mod writer;
 
@@ -191,6 +193,19 @@ macro_rules! message {
                 Ok(value)
             }
         }
+
+        #[cfg(test)]
+        impl $crate::codec::sample::Sample for $name {
+            fn sample(seed: &mut $crate::codec::sample::Seed, shape: $crate::codec::Shape) -> Self {
+                Self {
+                    $($field: seed.field(
+                        field_of!($name, $field, [$($versions)+] $($option $(($arg))?),*),
+                        shape,
+                        default_of!($($default)?),
+                    ),)*
+                }
+            }
+        }
     )+};
 }
 
@@ -206,6 +221,14 @@ macro_rules! top_level {
             fn decode(input: &mut $crate::Reader, version: i16) -> Result<Self, $crate::DecodeError> {
                 let shape = $crate::codec::Shape::new(version, $flexible_from);
                 input.message(stringify!($name), shape, ($min, $max))
+            }
+        }
+
+        #[cfg(test)]
+        impl $crate::tests::Sampled for $name {
+            fn sampled(seed: u64, version: i16) -> Self {
+                let shape = $crate::codec::Shape::new(version, $flexible_from);
+                $crate::codec::sample::Sample::sample(&mut $crate::codec::sample::Seed(seed), shape)
             }
         }
     };

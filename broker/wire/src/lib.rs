@@ -1,6 +1,8 @@
 //! Kafka's wire protocol, both directions: frames, headers, messages, record batches. Knows no sockets, no clock and no
 //! cluster.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed test names its line"))]
+
 #[macro_use]
 mod codec;
 #[macro_use]
@@ -17,6 +19,8 @@ pub mod limits;
 mod message;
 pub mod offsets_topic;
 pub mod record;
+#[cfg(test)]
+mod tests;
 mod uuid;
 
 pub use api_key::ApiKey;
