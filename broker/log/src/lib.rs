@@ -1,1 +1,14 @@
-//! Nothing stands here before its first slice.
+//! Logs on disk: a journal of opaque frames, a partition's log of record batches, and the disk they stand on.
+
+mod disk;
+mod journal;
+pub mod limits;
+mod quarantine;
+
+pub use disk::{
+    Disk, DiskFault, DiskFile, RealDisk, SimulatedDisk, read_file, read_up_to, replace_file, write_all_at,
+};
+pub use journal::{
+    AppendError, Damage, Frame, GroupCommit, Journal, JournalConfig, JournalReader, OpenError, Position,
+    ReadError, Recovery, SubmitError, TornTail, framed_bytes,
+};
