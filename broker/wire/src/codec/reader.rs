@@ -41,6 +41,11 @@ impl Reader {
         self.bytes
     }
 
+    /// True when the bytes not read yet begin with `prefix`.
+    pub(crate) fn starts_with(&self, prefix: &[u8]) -> bool {
+        self.bytes.starts_with(prefix)
+    }
+
     /// Succeeds when nothing is left.
     ///
     /// # Errors

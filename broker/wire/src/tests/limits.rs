@@ -151,3 +151,17 @@ fn an_api_versions_response_has_the_plain_header_in_every_version() {
         assert_eq!((header.correlation_id, input.offset()), (7, 4));
     }
 }
+
+#[test]
+fn a_refusal_of_the_version_is_read_as_version_zero() {
+    let refusal = ApiVersionsResponse {
+        error_code: ErrorCode::UNSUPPORTED_VERSION.code(),
+        api_keys: vec![ApiVersionsResponseKey { api_key: 18, min_version: 0, max_version: 3 }],
+        ..Default::default()
+    };
+    let mut input = Reader::new(encoded(&refusal, 0));
+
+    let answer = ApiVersionsResponse::decode_answer(&mut input, 4).unwrap();
+
+    assert_eq!(answer.versions(ApiKey::ApiVersions), Some((0, 3)));
+}
