@@ -1,0 +1,273 @@
+//! Whether to act: the gates, over one snapshot of evidence that is kept with the decision.
+
+use std::time::Duration;
+
+use leeward_model::{Lag, SourceOffset, TopicPartition};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::{Automation, Config},
+    quorum::{RegionHealth, Verdict},
+};
+
+/// One partition as its mirror last saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionSample {
+    pub partition: TopicPartition,
+    /// The source's log end, where it was ever seen.
+    pub source_end: Option<SourceOffset>,
+    /// First offset of the source that is not durable at the target.
+    pub replicated: SourceOffset,
+}
+
+/// A link as last reported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkSnapshot {
+    /// Age of the report.
+    pub age: Duration,
+    pub lag: Lag,
+    /// Age of the last carrying over of group positions.
+    pub offsets_age: Option<Duration>,
+    pub partitions: Vec<PartitionSample>,
+}
+
+impl LinkSnapshot {
+    /// Data at risk in time. It keeps growing while nothing is heard.
+    pub fn exposure(&self) -> Duration {
+        self.lag.time.saturating_add(self.age)
+    }
+}
+
+/// What a decision rests on: one snapshot, with ages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    pub from: RegionHealth,
+    pub to: RegionHealth,
+    pub to_is_standby: bool,
+    pub link: Option<LinkSnapshot>,
+    /// Age of the last good produce canary at the standby.
+    pub standby_written_age: Option<Duration>,
+    /// Time since the last automatic failover.
+    pub since_automatic: Option<Duration>,
+    pub paused: bool,
+}
+
+impl Evidence {
+    /// Data at risk in time; without any report of the link it is without bound.
+    pub fn exposure(&self) -> Duration {
+        self.link.as_ref().map_or(Duration::MAX, LinkSnapshot::exposure)
+    }
+}
+
+/// A condition that automation waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Gate {
+    NotPaused,
+    Automation,
+    Cooldown,
+    StandbyHealthy,
+    StandbyWritable,
+    OffsetsFresh,
+    RpoWithinBudget,
+}
+
+impl Gate {
+    pub const ALL: [Self; 7] = [
+        Self::NotPaused,
+        Self::Automation,
+        Self::Cooldown,
+        Self::StandbyHealthy,
+        Self::StandbyWritable,
+        Self::OffsetsFresh,
+        Self::RpoWithinBudget,
+    ];
+
+    /// The name in policies, metrics and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotPaused => "not-paused",
+            Self::Automation => "automation",
+            Self::Cooldown => "cooldown",
+            Self::StandbyHealthy => "standby-healthy",
+            Self::StandbyWritable => "standby-writable",
+            Self::OffsetsFresh => "offsets-fresh",
+            Self::RpoWithinBudget => "rpo-within-budget",
+        }
+    }
+}
+
+/// Why nothing is done, or why an operation stands still.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum HeldReason {
+    #[error("automation is paused")]
+    Paused,
+    #[error("automation only observes")]
+    OnlyObserving,
+    #[error("automation is manual: a person starts a failover")]
+    Manual,
+    #[error("waiting for a person's approval")]
+    AwaitingApproval,
+    #[error("an automatic failover was {since:?} ago; cooldown is {cooldown:?}")]
+    Cooldown { since: Duration, cooldown: Duration },
+    #[error("standby is {verdict:?}, not healthy")]
+    StandbyUnhealthy { verdict: Verdict },
+    #[error("the other region is no standby: it lacks what was written since it was left")]
+    NotAStandby,
+    #[error("no produce canary succeeded at the standby within {age_max:?}")]
+    StandbyNotWritable { age_max: Duration },
+    #[error("group positions were carried over {age:?} ago; at most {age_max:?} is allowed")]
+    OffsetsStale { age: Option<Duration>, age_max: Duration },
+    #[error("data at risk {exposure:?} is over the budget of {budget:?}")]
+    RpoOverBudget { exposure: Duration, budget: Duration },
+    #[error("data at risk {exposure:?} is more than the accepted {accepted:?}")]
+    LossNotAccepted { exposure: Duration, accepted: Duration },
+    #[error("data at risk {exposure:?}: the loss must be named")]
+    LossNotNamed { exposure: Duration },
+    #[error("primary is {verdict:?}; a switchover needs it healthy")]
+    PrimaryUnhealthy { verdict: Verdict },
+    #[error("{step} failed {attempts} times: {error}")]
+    StepFailed { step: String, attempts: u32, error: String },
+    #[error("aborted by {by}")]
+    AbortedByPerson { by: String },
+}
+
+/// One gate and what it says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateResult {
+    pub gate: Gate,
+    /// `None`: open.
+    pub refusal: Option<HeldReason>,
+}
+
+/// Every gate over one snapshot.
+pub fn evaluate(config: &Config, evidence: &Evidence) -> Vec<GateResult> {
+    Gate::ALL.into_iter().map(|gate| GateResult { gate, refusal: refusal(config, evidence, gate) }).collect()
+}
+
+/// What the given gates say; the first refusal wins.
+pub(crate) fn pass(config: &Config, evidence: &Evidence, gates: &[Gate]) -> Result<(), HeldReason> {
+    gates.iter().find_map(|gate| refusal(config, evidence, *gate)).map_or(Ok(()), Err)
+}
+
+fn refusal(config: &Config, evidence: &Evidence, gate: Gate) -> Option<HeldReason> {
+    let gates = &config.gates;
+    match gate {
+        Gate::NotPaused => evidence.paused.then_some(HeldReason::Paused),
+        Gate::Automation => match config.automation {
+            Automation::Auto => None,
+            Automation::Observe => Some(HeldReason::OnlyObserving),
+            Automation::Manual => Some(HeldReason::Manual),
+            Automation::Approve => Some(HeldReason::AwaitingApproval),
+        },
+        Gate::Cooldown => evidence
+            .since_automatic
+            .filter(|since| *since < config.cooldown)
+            .map(|since| HeldReason::Cooldown { since, cooldown: config.cooldown }),
+        Gate::StandbyHealthy if !evidence.to_is_standby => Some(HeldReason::NotAStandby),
+        Gate::StandbyHealthy => (evidence.to.verdict != Verdict::Healthy)
+            .then_some(HeldReason::StandbyUnhealthy { verdict: evidence.to.verdict }),
+        Gate::StandbyWritable => {
+            let fresh = evidence.standby_written_age.is_some_and(|age| age <= gates.evidence_max_age);
+            (gates.standby_writable && !fresh)
+                .then_some(HeldReason::StandbyNotWritable { age_max: gates.evidence_max_age })
+        }
+        Gate::OffsetsFresh => gates.offsets_max_age.and_then(|age_max| {
+            let link = evidence.link.as_ref();
+            let age = link.and_then(|link| Some(link.offsets_age?.saturating_add(link.age)));
+            age.is_none_or(|age| age > age_max).then_some(HeldReason::OffsetsStale { age, age_max })
+        }),
+        Gate::RpoWithinBudget => gates.rpo_max.and_then(|budget| {
+            let exposure = evidence.exposure();
+            (exposure > budget).then_some(HeldReason::RpoOverBudget { exposure, budget })
+        }),
+    }
+}
+
+/// Whether a person's failover may go on: the loss is named and covers what is at risk.
+pub(crate) fn accepts(evidence: &Evidence, accept_loss: Option<Duration>) -> Result<(), HeldReason> {
+    let exposure = evidence.exposure();
+    match accept_loss {
+        None => Err(HeldReason::LossNotNamed { exposure }),
+        Some(accepted) if exposure > accepted => Err(HeldReason::LossNotAccepted { exposure, accepted }),
+        Some(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{config::tests::config, quorum::Cause};
+
+    fn evidence() -> Evidence {
+        let health = |verdict, cause| RegionHealth { verdict, cause, votes: BTreeMap::new() };
+        Evidence {
+            from: health(Verdict::Down, Cause::RegionLoss),
+            to: health(Verdict::Healthy, Cause::AllWell),
+            to_is_standby: true,
+            link: Some(LinkSnapshot {
+                age: Duration::from_secs(1),
+                lag: Lag { time: Duration::from_secs(2), ..Lag::default() },
+                offsets_age: Some(Duration::from_secs(1)),
+                partitions: Vec::new(),
+            }),
+            standby_written_age: Some(Duration::ZERO),
+            since_automatic: None,
+            paused: false,
+        }
+    }
+
+    fn refused(config: &Config, evidence: &Evidence) -> Vec<Gate> {
+        let results = evaluate(config, evidence);
+        results.into_iter().filter(|result| result.refusal.is_some()).map(|result| result.gate).collect()
+    }
+
+    #[test]
+    fn good_evidence_opens_every_gate() {
+        assert_eq!(refused(&config(), &evidence()), []);
+    }
+
+    #[test]
+    fn exposure_grows_with_the_silence_of_the_link() {
+        let mut silent = evidence();
+        silent.link.as_mut().expect("there").age = Duration::from_secs(9);
+
+        assert_eq!(refused(&config(), &silent), [Gate::RpoWithinBudget]);
+    }
+
+    #[test]
+    fn a_link_that_was_never_heard_of_closes_the_gates_on_data() {
+        let unheard = Evidence { link: None, ..evidence() };
+
+        assert_eq!(refused(&config(), &unheard), [Gate::OffsetsFresh, Gate::RpoWithinBudget]);
+    }
+
+    #[test]
+    fn a_standby_that_takes_no_canary_is_not_promoted() {
+        let unwritten = Evidence { standby_written_age: None, ..evidence() };
+
+        assert_eq!(refused(&config(), &unwritten), [Gate::StandbyWritable]);
+    }
+
+    #[test]
+    fn a_second_failover_within_the_cooldown_is_held() {
+        let soon = Evidence { since_automatic: Some(Duration::from_mins(1)), ..evidence() };
+
+        assert_eq!(refused(&config(), &soon), [Gate::Cooldown]);
+    }
+
+    #[test]
+    fn a_pause_closes_its_gate() {
+        let paused = Evidence { paused: true, ..evidence() };
+
+        assert_eq!(refused(&config(), &paused), [Gate::NotPaused]);
+    }
+
+    #[test]
+    fn an_accepted_loss_smaller_than_the_exposure_stops_a_person_too() {
+        let refused = accepts(&evidence(), Some(Duration::from_secs(2)));
+
+        assert!(matches!(refused, Err(HeldReason::LossNotAccepted { .. })));
+    }
+}

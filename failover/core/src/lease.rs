@@ -1,0 +1,81 @@
+//! Leases of the regions: how long each may write without being heard.
+//!
+//! A region's lease is renewed by the same reports whose absence is counted as silence. A renewal counts from its
+//! receipt here, and at the region from before it was sent, so that the region always stops first.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use leeward_model::{FencingEpoch, Instant, RegionName};
+
+use crate::config::LeaseRule;
+
+/// Leave to write, as given to a region's agent or a gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    pub region: RegionName,
+    pub epoch: FencingEpoch,
+    /// Counted by its holder from before it asked.
+    pub valid_for: Duration,
+}
+
+/// When each region's lease was last renewed.
+#[derive(Clone, Debug)]
+pub struct Leases {
+    rule: LeaseRule,
+    started_at: Instant,
+    renewed_at: BTreeMap<RegionName, Instant>,
+}
+
+impl Leases {
+    /// Knows of no renewal, and so supposes that every region was renewed at this moment by a predecessor.
+    pub fn new(rule: LeaseRule, now: Instant) -> Self {
+        Self { rule, started_at: now, renewed_at: BTreeMap::new() }
+    }
+
+    pub fn renew(&mut self, region: &RegionName, now: Instant) {
+        self.renewed_at.insert(region.clone(), now);
+    }
+
+    /// When the region has surely stopped: its lease and the margin are over.
+    pub fn over_at(&self, region: &RegionName) -> Instant {
+        let renewed_at = self.renewed_at.get(region).copied().unwrap_or(self.started_at);
+        renewed_at.max(self.started_at).after(self.rule.duration).after(self.rule.margin)
+    }
+
+    pub fn is_over(&self, region: &RegionName, now: Instant) -> bool {
+        now >= self.over_at(region)
+    }
+
+    /// What is left of the region's lease, without the margin.
+    pub fn remaining(&self, region: &RegionName, now: Instant) -> Duration {
+        self.over_at(region).since(now).saturating_sub(self.rule.margin)
+    }
+
+    pub(crate) fn rule(&self) -> LeaseRule {
+        self.rule
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::{config, name};
+
+    #[test]
+    fn a_lease_counts_from_the_last_report_and_not_from_the_verdict() {
+        let mut leases = Leases::new(config().lease, Instant::ZERO);
+        let renewed_at = Instant::from_start(Duration::from_secs(10));
+
+        leases.renew(&name("a"), renewed_at);
+
+        assert_eq!(leases.over_at(&name("a")), renewed_at.after(Duration::from_millis(1_100)));
+    }
+
+    #[test]
+    fn a_controller_that_just_started_waits_a_whole_lease() {
+        let started_at = Instant::from_start(Duration::from_secs(5));
+        let leases = Leases::new(config().lease, started_at);
+
+        assert!(!leases.is_over(&name("a"), started_at.after(Duration::from_millis(1_099))));
+    }
+}

@@ -1,0 +1,13 @@
+//! Bounds of the failover's brain, and what happens when each is reached.
+
+use std::time::Duration;
+
+/// Tries of one step before a person is asked. Reached: the operation is held, or a switchover is aborted.
+pub(crate) const ATTEMPTS_MAX: u32 = 5;
+/// Wait before a failed step is tried again.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// Observers below which nobody fails over without a person. Reached: verdicts stay `Suspect`.
+pub(crate) const OBSERVERS_MIN: usize = 3;
+/// Idempotency keys that are remembered. Reached: the oldest is forgotten, and its request would run again if its
+/// expected epoch still held.
+pub(crate) const KEYS_MAX: usize = 256;
