@@ -31,6 +31,19 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
+    /// Removes a directory and the files directly in it; one that does not exist is left at that.
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        let names = match self.list(path) {
+            Ok(names) => names,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for name in names {
+            self.remove(&path.join(name))?;
+        }
+        Ok(())
+    }
+
     /// Names of the files directly in a directory, sorted. A directory that does not exist is an error.
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
 }

@@ -3,6 +3,7 @@
 mod disk;
 mod journal;
 pub mod limits;
+mod partition;
 mod quarantine;
 
 pub use disk::{
@@ -11,4 +12,8 @@ pub use disk::{
 pub use journal::{
     AppendError, Damage, Frame, GroupCommit, Journal, JournalConfig, JournalReader, OpenError, Position,
     ReadError, Recovery, SubmitError, TornTail, framed_bytes,
+};
+pub use partition::{
+    DamagedOffsets, FlushPolicy, MetaError, PartitionAppendError, PartitionConfig, PartitionLog,
+    PartitionOpenError, PartitionReadError, PartitionRecovery, ReadPlan,
 };

@@ -247,7 +247,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn what_was_synced_survives_any_crash(seed: u64, steps in prop::collection::vec(step(), 1..80)) {
