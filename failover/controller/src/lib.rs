@@ -1,1 +1,5 @@
-//! Nothing stands here before its first slice.
+//! The failover's shell: probes, journal, fencer, promoter, redirection, verification, and the API in front.
+
+mod redirector;
+
+pub use redirector::{Published, RedirectError, Redirected, Redirector};
