@@ -1,1 +1,5 @@
-//! Nothing stands here before its first slice.
+//! Drills: rehearses a failover with the failover's own code, and judges it by a ledger of its own.
+
+pub mod checker;
+pub mod ledger;
+pub mod report;

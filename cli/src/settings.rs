@@ -1,0 +1,130 @@
+//! Settings of one process: where it listens, where its peers are, how it logs. What is protected and how stands in
+//! the policy file, never here. Later sources win: defaults, file, `LEEWARD_*` variables, flags.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+
+use anyhow::Context;
+use config::{Config, Environment, File, FileFormat};
+use serde::{Deserialize, Serialize};
+
+/// Settings of one process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    pub(crate) listen: Listen,
+    pub(crate) peers: Peers,
+    /// Where a region's cluster is, as seen from this process; a region that is not named here is where the policy
+    /// says. For sites that reach a region through a tunnel or another network.
+    #[serde(default)]
+    pub(crate) bootstrap: BTreeMap<String, Vec<String>>,
+    pub(crate) log: Log,
+}
+
+/// Where this process listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listen {
+    /// The controller's gRPC: CLI, gateways, region agents.
+    pub(crate) control: SocketAddr,
+    /// The mirror agent's gRPC.
+    pub(crate) link: SocketAddr,
+    /// `/metrics`, `/healthz`, `/readyz` and, on the controller, REST.
+    pub(crate) http: SocketAddr,
+    /// A second listener of the embedded region, for mirrors that come from elsewhere.
+    #[serde(default)]
+    pub(crate) region_link: Option<LinkListen>,
+}
+
+/// The embedded region's listener for other regions' mirrors.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LinkListen {
+    pub(crate) listen: SocketAddr,
+    /// What its metadata tells those who come this way.
+    pub(crate) advertised: String,
+}
+
+/// Where the other processes are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Peers {
+    /// The controller's gRPC.
+    pub(crate) controller: String,
+    /// By region: the agent that runs the links into it.
+    #[serde(default)]
+    pub(crate) mirrors: BTreeMap<String, String>,
+}
+
+/// How this process logs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Log {
+    /// As `RUST_LOG` is written: `info`, `leeward_mirror=debug,info`.
+    pub(crate) filter: String,
+    pub(crate) format: LogFormat,
+}
+
+/// Text for people, JSON for machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    Text,
+    Json,
+}
+
+const DEFAULTS: &str = r#"
+[listen]
+control = "127.0.0.1:7443"
+link = "127.0.0.1:7444"
+http = "127.0.0.1:9644"
+
+[peers]
+controller = "http://127.0.0.1:7443"
+
+[log]
+filter = "info"
+format = "auto"
+"#;
+
+impl Settings {
+    /// Reads settings from `file`, where given, and from the environment: `LEEWARD_LISTEN__HTTP=127.0.0.1:9000`.
+    ///
+    /// # Errors
+    ///
+    /// Names the key, and the file it stands in.
+    pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Self> {
+        let mut sources = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+        if let Some(file) = file {
+            sources = sources.add_source(File::from(file).format(FileFormat::Toml));
+        }
+        let environment = Environment::with_prefix("LEEWARD").prefix_separator("_").separator("__");
+        let read = sources.add_source(environment).build().context("settings cannot be read")?;
+        read.try_deserialize().context("settings are wrong")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_listen_on_loopback_only() {
+        let settings = Settings::load(None).expect("defaults are whole");
+
+        assert!([settings.listen.control, settings.listen.link, settings.listen.http]
+            .iter()
+            .all(|address| address.ip().is_loopback()));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let file = tempfile::Builder::new().suffix(".toml").tempfile().expect("temporary file");
+        std::fs::write(file.path(), "[listen]\nhtpp = \"127.0.0.1:1\"\n").expect("written");
+
+        let refused = Settings::load(Some(file.path())).expect_err("unknown key");
+
+        assert!(format!("{refused:#}").contains("htpp"), "{refused:#}");
+    }
+}
