@@ -27,7 +27,7 @@ pub use expect::{DuplicatesExpected, Expect, Lost, Order, PhasesExpected, Throug
 pub use load::{Acks, ClientKind, ConsumeLoad, Load, ProduceLoad, Rate};
 pub use step::{
     Action, AwaitedEvent, Cleanup, CleanupAction, CleanupCondition, EventKind, Fault, LinkDirection,
-    LinkEnds, Moment, ProcessTarget, RegionDownHow, Step, StepKind,
+    LinkEnds, ProcessTarget, RegionDownHow, Step, StepKind,
 };
 
 /// A checked drill. Whether its regions exist is checked by [`check_targets`], with the topology at hand.

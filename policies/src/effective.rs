@@ -38,6 +38,8 @@ impl Loaded<Drill> {
 
 impl<T> Loaded<T> {
     fn shown(&self, kind: &str, metadata: Plain, interpolate: bool, spec: Plain, origins: bool) -> String {
+        // What was replaced once must not be taken for a variable again.
+        let spec = if interpolate { spec.map_texts(&|text| text.replace("${", "$${")) } else { spec };
         let document = Plain::Map(vec![
             ("apiVersion".to_owned(), Plain::Scalar(API_VERSION.to_owned())),
             ("kind".to_owned(), Plain::Scalar(kind.to_owned())),

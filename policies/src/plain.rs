@@ -18,6 +18,18 @@ impl Plain {
         Self::Map(vec![(key.to_owned(), value)])
     }
 
+    /// The same with every text of the user's changed.
+    pub(crate) fn map_texts(self, change: &dyn Fn(&str) -> String) -> Self {
+        match self {
+            Self::Text(text) => Self::Text(change(&text)),
+            Self::List(items) => Self::List(items.into_iter().map(|item| item.map_texts(change)).collect()),
+            Self::Map(entries) => {
+                Self::Map(entries.into_iter().map(|(key, value)| (key, value.map_texts(change))).collect())
+            }
+            Self::Absent | Self::Scalar(_) => self,
+        }
+    }
+
     /// One line of flow YAML.
     pub(crate) fn flow(&self) -> String {
         match self {

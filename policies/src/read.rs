@@ -22,6 +22,7 @@ pub(crate) use record::record;
 pub use scalar::Count;
 pub(crate) use scalar::{duration_text, parse_duration, read_text, scalar_schema, unit_finding};
 pub(crate) use suggest::nearest;
+use suggest::ours;
 pub(crate) use word::words;
 
 /// A value that stands in a policy.
@@ -40,6 +41,8 @@ pub(crate) struct Reader<'a> {
     source: &'a Source,
     environment: &'a dyn Fn(&str) -> Option<String>,
     findings: Vec<Diagnostic>,
+    /// Fields that an unknown one was taken for, by mapping: they are not reported as missing as well.
+    mistaken: Vec<(Span, String)>,
     /// Whether `${VAR}` is replaced.
     pub(crate) interpolate: bool,
     /// Whether secrets may stand in the file.
@@ -48,7 +51,14 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(source: &'a Source, environment: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { source, environment, findings: Vec::new(), interpolate: false, demo: false }
+        Self {
+            source,
+            environment,
+            findings: Vec::new(),
+            mistaken: Vec::new(),
+            interpolate: false,
+            demo: false,
+        }
     }
 
     pub(crate) fn report(&mut self, finding: Diagnostic) {
@@ -108,13 +118,13 @@ impl<'a> Reader<'a> {
                     .help("remove it; a field that does nothing must not look as if it did"),
                 );
             } else if !keys.contains(&key) {
-                self.unknown_field(entry, what, keys);
+                self.unknown_field(node, entry, what, keys);
             }
         }
         Some(entries)
     }
 
-    fn unknown_field(&mut self, entry: &Entry, what: &str, keys: &[&str]) {
+    fn unknown_field(&mut self, node: &Node, entry: &Entry, what: &str, keys: &[&str]) {
         let finding = Diagnostic::error(
             Code::UnknownField,
             entry.key_span,
@@ -124,10 +134,17 @@ impl<'a> Reader<'a> {
             "{what} has: {}",
             keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
         );
-        self.report(match nearest(&entry.key, keys) {
-            Some(key) => finding.label(format!("did you mean `{key}`?")).help(known),
-            None => finding.help(known),
-        });
+        let finding = finding.help(known);
+        if let Some(ours) = ours(&entry.key) {
+            self.report(finding.label(format!("other tools' word; here it is `{ours}`")));
+            return;
+        }
+        let Some(key) = nearest(&entry.key, keys) else {
+            self.report(finding);
+            return;
+        };
+        self.mistaken.push((node.span, key.to_owned()));
+        self.report(finding.label(format!("did you mean `{key}`?")));
     }
 
     /// One field of a mapping: read, or its default, or a finding that it is missing.
@@ -141,6 +158,7 @@ impl<'a> Reader<'a> {
         match (node.entry(key), default) {
             (Some(entry), _) => T::read(&entry.value, self),
             (None, Some(default)) => Some(default()),
+            (None, None) if self.mistaken.contains(&(node.span, key.to_owned())) => None,
             (None, None) => {
                 let message = format!("{what} lacks `{key}`");
                 let span = head_of(node);
@@ -179,7 +197,8 @@ impl<T: Value> Value for Option<T> {
 impl<T: Value> Value for Vec<T> {
     fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         let Shape::List(items) = &node.shape else {
-            reader.wrong_shape(node, "a list", "[...]");
+            let example = format!("[{}]", node.scalar().unwrap_or("..."));
+            reader.wrong_shape(node, "a list", &example);
             return None;
         };
         let read: Vec<Option<T>> = items.iter().map(|item| T::read(item, reader)).collect();

@@ -17,7 +17,7 @@ use crate::{
     node::Node,
     read::{Reader, record, words},
 };
-pub use address::HostPort;
+pub use address::{Endpoint, HostPort};
 pub use arithmetic::{RtoArithmetic, RtoTerm};
 pub use budget::{Budgets, Duplicates, RpoBudget, RtoBudget};
 pub use buffer::{AckWhen, Buffer, Fsync, WhenFull};
@@ -30,7 +30,7 @@ pub use failover::{
 };
 pub use region::{EmbeddedKafka, Kafka, KafkaCluster, Region, Role, Sasl, SaslMechanism, Tls};
 pub use replication::{
-    GroupSync, Naming, OffsetSync, PartitionSync, Replication, StartFrom, TopicSync, WhenTargetActive,
+    Naming, OffsetSync, PartitionSync, Replication, StartFrom, TopicSync, WhenTargetActive,
 };
 
 /// A checked topology.

@@ -95,7 +95,13 @@ impl Value for Bound<Duration> {
         let text = read_text(node, reader, "a bound")?;
         let (comparison, rest) = split(&text);
         let Some(value) = parse_duration(rest) else {
-            reader.report(unit_finding(node, rest, "duration", "s", "`\"<= 10s\"`, `\"< 2m\"`, `1h30m`"));
+            reader.report(unit_finding(
+                node,
+                rest,
+                "duration",
+                &["s", "ms"],
+                "`\"<= 10s\"`, `\"< 2m\"`, `1h30m`",
+            ));
             return None;
         };
         // A duration without sign is a budget: exact times do not happen.

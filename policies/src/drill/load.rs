@@ -73,7 +73,7 @@ impl Value for Rate {
                 let finding = Diagnostic::error(Code::Number, node.span, "a rate of 0 measures nothing");
                 reader.report(finding.help("write for example `500/s`"));
             }
-            None => reader.report(unit_finding(node, &text, "rate", "/s", "`500/s`, `5k/s`")),
+            None => reader.report(unit_finding(node, &text, "rate", &["/s"], "`500/s`, `5k/s`")),
         }
         None
     }

@@ -201,9 +201,6 @@ pub struct AwaitedEvent {
     pub link: Option<LinkEnds>,
 }
 
-/// A moment of a drill.
-pub type Moment = Duration;
-
 record! {
     /// Breaks something.
     pub(crate) struct FaultStep in "a fault step" {

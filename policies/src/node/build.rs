@@ -30,7 +30,9 @@ pub(crate) fn parse(source: usize, text: &str) -> Result<(Vec<Node>, Vec<Diagnos
         let (event, span) = event.map_err(|error| {
             let at = error.marker().byte_offset().unwrap_or(text.len()).min(text.len());
             let span = Span { source, start: at, end: (at + 1).min(text.len()) };
-            Diagnostic::error(Code::Syntax, span, "this is not valid YAML").label(error.to_string())
+            Diagnostic::error(Code::Syntax, span, "this is not valid YAML")
+                .label(error.to_string())
+                .help("the fault is at or before this place: look for a bracket, a quote or an indent")
         })?;
         builder.take(event, builder.span(&span))?;
     }

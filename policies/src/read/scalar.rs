@@ -204,7 +204,13 @@ impl Value for Duration {
         let text = read_text(node, reader, "a duration")?;
         let duration = parse_duration(&text);
         if duration.is_none() {
-            reader.report(unit_finding(node, &text, "duration", "s", "`250ms`, `15s`, `2m`, `1h30m`, `14d`"));
+            reader.report(unit_finding(
+                node,
+                &text,
+                "duration",
+                &["s", "ms"],
+                "`250ms`, `15s`, `2m`, `1h30m`, `14d`",
+            ));
         }
         duration
     }
@@ -239,7 +245,7 @@ impl Value for ByteSize {
         let text = read_text(node, reader, "a size")?;
         let size = parse_size(&text);
         if size.is_none() {
-            reader.report(unit_finding(node, &text, "size", "MiB", "`512B`, `64KiB`, `64MiB`, `1.5GiB`"));
+            reader.report(unit_finding(node, &text, "size", &["B"], "`512B`, `64KiB`, `64MiB`, `1.5GiB`"));
         }
         size
     }
@@ -254,11 +260,18 @@ impl Value for ByteSize {
 }
 
 /// A finding about a value whose unit is missing or wrong.
-pub(crate) fn unit_finding(node: &Node, text: &str, kind: &str, unit: &str, examples: &str) -> Diagnostic {
+pub(crate) fn unit_finding(
+    node: &Node,
+    text: &str,
+    kind: &str,
+    units: &[&str],
+    examples: &str,
+) -> Diagnostic {
     let bare = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     if bare {
+        let guesses: Vec<String> = units.iter().map(|unit| format!("`{text}{unit}`")).collect();
         return Diagnostic::error(Code::Unit, node.span, format!("`{text}` needs a unit to be a {kind}"))
-            .label(format!("did you mean `{text}{unit}`?"))
+            .label(format!("did you mean {}?", guesses.join(" or ")))
             .help(format!("a {kind} names its unit: {examples}"));
     }
     Diagnostic::error(Code::Unit, node.span, format!("`{text}` is no {kind}"))
@@ -314,3 +327,41 @@ macro_rules! text {
 }
 text!(ClusterId, "a cluster id");
 text!(GroupName, "a group's name");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_number_is_neither_duration_nor_size() {
+        assert_eq!(parse_duration("10"), None);
+        assert_eq!(parse_size("10"), None);
+    }
+
+    #[test]
+    fn parts_and_fractions_of_a_duration_add_up() {
+        assert_eq!(parse_duration("1h30m"), Some(Duration::from_mins(90)));
+        assert_eq!(parse_duration("1.5s"), Some(Duration::from_millis(1500)));
+        assert_eq!(parse_duration("0.0001s"), None);
+    }
+
+    #[test]
+    fn a_duration_beyond_ten_years_is_refused() {
+        assert_eq!(parse_duration("3650d"), Some(DURATION_MAX));
+        assert_eq!(parse_duration("3651d"), None);
+        assert_eq!(parse_duration("99999999999999999999d"), None);
+    }
+
+    #[test]
+    fn decimal_sizes_are_refused() {
+        assert_eq!(parse_size("64MB"), None);
+        assert_eq!(parse_size("1.5KiB"), Some(ByteSize::bytes(1536)));
+    }
+
+    #[test]
+    fn counts_take_thousands_and_millions() {
+        assert_eq!(Count::parse("10k"), Some(Count::of(10_000)));
+        assert_eq!(Count::parse("2M"), Some(Count::of(2_000_000)));
+        assert_eq!(Count::parse("-1"), None);
+    }
+}

@@ -107,3 +107,80 @@ impl Value for IpAddr {
         scalar_schema("^[0-9a-fA-F.:]+$", "192.0.2.10")
     }
 }
+
+/// Where a process listens for others: `https://host:port`, or `http://host:port` without encryption.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    encrypted: bool,
+    address: HostPort,
+}
+
+impl Endpoint {
+    /// `None` where the text is not `https://host:port`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (scheme, address) = text.split_once("://")?;
+        let encrypted = match scheme {
+            "https" => true,
+            "http" => false,
+            _ => return None,
+        };
+        Some(Self { encrypted, address: HostPort::parse(address.trim_end_matches('/'))? })
+    }
+
+    pub fn is_encrypted(&self) -> bool {
+        self.encrypted
+    }
+
+    pub fn address(&self) -> &HostPort {
+        &self.address
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.encrypted { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.address)
+    }
+}
+
+impl Value for Endpoint {
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let text = read_text(node, reader, "an endpoint")?;
+        let endpoint = Self::parse(&text);
+        if endpoint.is_none() {
+            let finding =
+                Diagnostic::error(Code::Address, node.span, format!("`{text}` is no `https://host:port`"));
+            reader.report(finding.help("for example `https://leeward.euw.example.com:7443`"));
+        }
+        endpoint
+    }
+
+    fn plain(&self) -> Plain {
+        Plain::Text(self.to_string())
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        scalar_schema("^https?://.+:[0-9]+|\\$\\{", "https://leeward.euw.example.com:7443")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_needs_its_port() {
+        assert_eq!(HostPort::parse("k1.example.com"), None);
+        assert_eq!(HostPort::parse("k1.example.com:65536"), None);
+        assert_eq!(HostPort::parse("k1.example.com:9092").map(|address| address.port()), Some(9092));
+    }
+
+    #[test]
+    fn an_ipv6_address_needs_brackets() {
+        assert_eq!(HostPort::parse("::1:9092"), None);
+        assert_eq!(
+            HostPort::parse("[::1]:9092").map(|address| address.to_string()).as_deref(),
+            Some("[::1]:9092")
+        );
+    }
+}

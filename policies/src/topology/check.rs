@@ -206,8 +206,9 @@ impl Check<'_> {
                 };
                 self.errors.push(finding.help(format!("`regions` has: {}", known.join(", "))));
             }
+            let misspelt = record.targets.keys().any(|name| self.topology.region(name).is_none());
             let data = self.topology.spec.regions.iter().filter(|region| region.role != Role::Witness);
-            for region in data.filter(|region| !record.targets.contains_key(&region.name)) {
+            for region in data.filter(|region| !misspelt && !record.targets.contains_key(&region.name)) {
                 let message = format!("`{}` has no target for `{}`", record.name, region.name);
                 let help = format!("add `{}: ...` to `targets`", region.name);
                 self.error(Code::DnsTargetMissing, &format!("{path}/targets"), message, help);
@@ -241,6 +242,11 @@ impl Check<'_> {
                 DnsRecordType::Cname => {}
             }
         }
+        if !is_dns_name(&record.name) {
+            let message = format!("`{}` is no DNS name", record.name);
+            let help = "use labels of letters, digits and `-` with dots between: `kafka.example.com`";
+            self.error(Code::Name, &format!("{path}/name"), message, help);
+        }
         if let DnsProvider::Rfc2136(server) = &record.provider {
             let zone = server.zone.trim_end_matches('.');
             let name = record.name.trim_end_matches('.');
@@ -269,8 +275,19 @@ impl Check<'_> {
             .label(format!("the worst case below is {}", duration_text(arithmetic.total)))
             .note(arithmetic.to_string())
             .help(recovery_time_help(&arithmetic, over));
-        self.errors.push(finding);
+        let largest = arithmetic.largest_adjustable().and_then(|term| term.path.as_ref());
+        self.errors.push(match largest.and_then(|path| self.node.span_of(&format!("spec/{path}"))) {
+            Some(largest) => finding.related(largest, "the longest part that can be changed"),
+            None => finding,
+        });
     }
+}
+
+fn is_dns_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let label = |label: &str| (1..=63).contains(&label.len()) && label.chars().all(legal);
+    name.len() <= 253 && name.split('.').all(label)
 }
 
 fn recovery_time_help(arithmetic: &RtoArithmetic, over: Duration) -> String {

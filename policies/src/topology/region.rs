@@ -3,7 +3,7 @@
 use leeward_model::{ClusterId, RegionName};
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::HostPort;
+use super::{Endpoint, HostPort};
 use crate::{
     code::Code,
     diagnostics::Diagnostic,
@@ -34,7 +34,7 @@ record! {
         /// What it is for while nothing has happened.
         role "role": Role,
         /// Where the region's controller listens for the others: `https://host:port`.
-        controller "controller": Option<String> = None,
+        controller "controller": Option<Endpoint> = None,
         /// How to reach its Kafka. A witness has none.
         kafka "kafka": Option<Kafka> = None,
     }

@@ -133,10 +133,7 @@ words! {
     }
 }
 
-/// Which consumer groups.
-pub type GroupSync = Selector;
-
-fn groups() -> GroupSync {
+fn groups() -> Selector {
     Selector::everything_but(vec![Pattern::Prefix("console-consumer-".to_owned())])
 }
 
@@ -144,7 +141,7 @@ record! {
     /// Consumer group positions.
     pub struct OffsetSync in "`offsets`" with default {
         /// Which groups follow.
-        groups "groups": GroupSync = groups(),
+        groups "groups": Selector = groups(),
         /// How often positions are read where they cannot be followed live.
         every "every": Duration = Duration::from_secs(5),
         /// What happens when the group runs on the target as well.
