@@ -24,7 +24,7 @@ pub use drill::*;
 pub use read::Count;
 pub use schema::schema;
 pub use secret::{ClearText, SecretRef};
-pub use selector::{Pattern, Selector};
+pub use selector::{InvalidRegex, Pattern, Selector};
 pub use source::{Place, Source, Span};
 pub use topology::*;
 

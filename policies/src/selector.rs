@@ -12,7 +12,7 @@ use crate::{
     plain::Plain,
     read::{Reader, Value},
 };
-pub use pattern::Pattern;
+pub use pattern::{InvalidRegex, Pattern};
 
 /// A choice of names: what some pattern includes and no pattern excludes.
 ///
