@@ -25,6 +25,8 @@ pub enum DecodeCause {
     TooManyElements { count: usize, remaining: usize },
     #[error("length {0} is negative")]
     NegativeLength(i64),
+    #[error("text of {0} bytes is longer than 32767")]
+    TextTooLong(i64),
     #[error("variable-length integer is longer than 5 bytes")]
     VarintTooLong,
     #[error("null where the version allows none")]

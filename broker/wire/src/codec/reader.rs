@@ -167,22 +167,25 @@ impl Reader {
 
     /// Reads a text's length; `None` is null.
     pub(crate) fn text_len(&mut self) -> Result<Option<usize>, DecodeError> {
-        if self.shape.flexible {
-            self.compact_len()
+        let len = if self.shape.flexible {
+            self.compact_len()?
         } else {
-            Ok(i64::from(i16::from_be_bytes(self.fixed()?)))
+            i64::from(i16::from_be_bytes(self.fixed()?))
+        };
+        if len > i64::from(i16::MAX) {
+            return Err(self.fail(DecodeCause::TextTooLong(len)));
         }
-        .and_then(|len| self.checked_len(len))
+        self.checked_len(len)
     }
 
     /// Reads the length of bytes or of an array; `None` is null.
     pub(crate) fn long_len(&mut self) -> Result<Option<usize>, DecodeError> {
-        if self.shape.flexible {
-            self.compact_len()
+        let len = if self.shape.flexible {
+            self.compact_len()?
         } else {
-            Ok(i64::from(i32::from_be_bytes(self.fixed()?)))
-        }
-        .and_then(|len| self.checked_len(len))
+            i64::from(i32::from_be_bytes(self.fixed()?))
+        };
+        self.checked_len(len)
     }
 
     fn compact_len(&mut self) -> Result<i64, DecodeError> {

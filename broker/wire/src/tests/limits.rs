@@ -165,3 +165,13 @@ fn a_refusal_of_the_version_is_read_as_version_zero() {
 
     assert_eq!(answer.versions(ApiKey::ApiVersions), Some((0, 3)));
 }
+
+#[test]
+fn a_text_longer_than_any_version_can_say_is_refused() {
+    let mut bytes = vec![0x81, 0x80, 0x02];
+    bytes.resize(bytes.len() + 0x8000, b'x');
+
+    let error = decoded::<HeartbeatRequest>(&bytes.into(), 4).unwrap_err();
+
+    assert_eq!(error.cause, DecodeCause::TextTooLong(0x8000));
+}
