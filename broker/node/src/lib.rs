@@ -1,1 +1,3 @@
-//! Nothing stands here before its first slice.
+//! The embedded regional cluster.
+
+pub mod group;

@@ -1,0 +1,45 @@
+//! Which topics a group of consumers reads, as far as its members told.
+
+use std::collections::BTreeSet;
+
+use leeward_wire::consumer_protocol::ConsumerProtocolSubscription;
+
+use super::classic::Group;
+
+/// The protocol type of consumers.
+pub(super) const CONSUMER: &str = "consumer";
+
+/// Which topics a group reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Subscription {
+    /// It did not say, or not in a way we can read: it may read any.
+    Unknown,
+    Topics(BTreeSet<String>),
+}
+
+impl Subscription {
+    pub(super) fn of(group: &Group) -> Self {
+        if group.members.is_empty() {
+            return Self::Topics(BTreeSet::new());
+        }
+        let Some(protocol) = group.protocol.as_deref() else { return Self::Unknown };
+        if group.protocol_type.as_deref() != Some(CONSUMER) {
+            return Self::Unknown;
+        }
+        let mut topics = BTreeSet::new();
+        for member in group.members.values() {
+            match ConsumerProtocolSubscription::from_bytes(member.metadata(protocol)) {
+                Ok(subscription) => topics.extend(subscription.topics),
+                Err(_) => return Self::Unknown,
+            }
+        }
+        Self::Topics(topics)
+    }
+
+    pub(super) fn has(&self, topic: &str) -> bool {
+        match self {
+            Self::Unknown => true,
+            Self::Topics(topics) => topics.contains(topic),
+        }
+    }
+}
