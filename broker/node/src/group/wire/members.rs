@@ -134,3 +134,44 @@ pub fn leave_response(reply: LeaveReply, version: i16) -> LeaveGroupResponse {
         members: reply.members.into_iter().map(member).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn left() -> LeaveReply {
+        let member = Identity { id: "m".into(), instance_id: None };
+        LeaveReply { error: ErrorCode::NONE, members: vec![(member, ErrorCode::UNKNOWN_MEMBER_ID)] }
+    }
+
+    #[test]
+    fn an_old_client_that_leaves_reads_its_own_outcome_at_the_top() {
+        let response = leave_response(left(), 2);
+
+        assert_eq!((response.error_code, response.members.len()), (ErrorCode::UNKNOWN_MEMBER_ID.code(), 0));
+    }
+
+    #[test]
+    fn a_batch_of_leavers_has_its_outcomes_inside() {
+        let response = leave_response(left(), 3);
+
+        assert_eq!((response.error_code, response.members.len()), (0, 1));
+    }
+
+    #[test]
+    fn only_versions_that_can_say_no_protocol_do() {
+        let refused = || JoinReply::refused("m", ErrorCode::UNKNOWN_MEMBER_ID);
+
+        assert_eq!(join_response(refused(), 6).protocol_name.as_deref(), Some(""));
+        assert_eq!(join_response(refused(), 7).protocol_name, None);
+    }
+
+    #[test]
+    fn a_client_that_knows_one_timeout_uses_it_for_both() {
+        let request = JoinGroupRequest { session_timeout_ms: 7_000, ..JoinGroupRequest::default() };
+
+        let join = join(request, 0, Caller::default(), String::new());
+
+        assert_eq!(join.rebalance_timeout, join.session_timeout);
+    }
+}

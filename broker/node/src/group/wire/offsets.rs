@@ -307,3 +307,59 @@ pub fn delete_offsets_response(
     fill(partitions.map(|partition| &mut partition.error_code), reply.partitions);
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use leeward_wire::api::OffsetFetchRequestTopic;
+
+    use super::*;
+
+    fn store() -> OffsetStore {
+        let mut store = OffsetStore::default();
+        let place = partition_of("t", 1).expect("legal");
+        let position = CommittedOffset {
+            offset: 9,
+            leader_epoch: 2,
+            metadata: "m".into(),
+            committed_at: WallTime::from_millis(1),
+            expires_at: None,
+        };
+        store.put(&GroupName::new("g"), place, position);
+        store
+    }
+
+    fn request(topics: Option<Vec<OffsetFetchRequestTopic>>) -> OffsetFetchRequest {
+        OffsetFetchRequest { group_id: "g".into(), topics, ..OffsetFetchRequest::default() }
+    }
+
+    #[test]
+    fn a_partition_without_position_is_no_error() {
+        let topic = OffsetFetchRequestTopic { name: "t".into(), partition_indexes: vec![0, 1] };
+
+        let response = fetch(&request(Some(vec![topic])), 7, &store());
+
+        let found: Vec<_> = response.topics[0].partitions.iter().collect();
+        assert_eq!((found[0].committed_offset, found[0].error_code), (-1, 0));
+        assert_eq!((found[1].committed_offset, found[1].committed_leader_epoch), (9, 2));
+    }
+
+    #[test]
+    fn naming_no_topics_asks_for_all() {
+        let response = fetch(&request(None), 2, &store());
+
+        assert_eq!((response.topics.len(), response.topics[0].partitions[0].partition_index), (1, 1));
+    }
+
+    #[test]
+    fn a_refusal_is_said_where_the_version_has_a_place_for_it() {
+        let topic = OffsetFetchRequestTopic { name: "t".into(), partition_indexes: vec![0] };
+        let asked = request(Some(vec![topic]));
+        let code = ErrorCode::NOT_COORDINATOR;
+
+        let old = fetch_refused(&asked, 1, code);
+        let new = fetch_refused(&asked, 7, code);
+
+        assert_eq!(old.topics[0].partitions[0].error_code, code.code());
+        assert_eq!((new.error_code, new.topics.len()), (code.code(), 0));
+    }
+}
