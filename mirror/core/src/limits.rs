@@ -1,0 +1,27 @@
+//! Bounds of one partition's mirror.
+
+use std::time::Duration;
+
+/// Batches sent and not answered. A broker remembers the last five of a producer: more could not be told apart on repeat.
+/// When reached, the next batch waits for an answer.
+pub const IN_FLIGHT_MAX: usize = 5;
+
+/// Bytes received and not acknowledged by the target. When reached, the partition is not fetched until some are.
+pub const QUEUED_BYTES_MAX: usize = 8 << 20;
+
+/// Bytes that a batch may have when it is decompressed to be re-encoded. When reached, the partition stops: the batch is
+/// named in the event.
+pub const REENCODED_BYTES_MAX: usize = 64 << 20;
+
+/// Wait before the target is asked again after its first refusal; doubled at each further one.
+pub const RETRY_FIRST: Duration = Duration::from_millis(50);
+
+/// Longest wait between two questions to the target.
+pub const RETRY_LONGEST: Duration = Duration::from_secs(5);
+
+/// Refusals of one batch that say "out of order" or "unknown error" before the partition stops. A rival mirror on the same link
+/// causes such refusals too, but then the target's end moves, which starts the count anew.
+pub const REFUSALS_WITHOUT_PROGRESS_MAX: u32 = 10;
+
+/// Time between two checkpoints of one partition: what a start without its last moments has to read back of the target.
+pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);

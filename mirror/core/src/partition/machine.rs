@@ -1,0 +1,328 @@
+//! The machine's state, and the one place where events enter it.
+
+use leeward_model::{Instant, LinkName, PartitionIndex, Sequence, SourceOffset, TargetOffset, TopicId};
+use leeward_wire::record::Patch;
+
+use super::{
+    ChangeNumber, Command, Cursors, Event, Notice, Question, Start, StopReason, identity::epoch_of,
+    producer_of, queue::Queue,
+};
+use crate::limits::{CHECKPOINT_EVERY, IN_FLIGHT_MAX, QUEUED_BYTES_MAX, RETRY_FIRST, RETRY_LONGEST};
+use crate::map::{Changes, Lineage, OffsetMap, Translation};
+
+/// What to do about records that the source deleted before they were read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GapPolicy {
+    /// Stop the partition until a person decides.
+    #[default]
+    Stop,
+    /// Say how many are lost and go on behind them.
+    Continue,
+}
+
+/// What a partition's mirror is told once.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub link: LinkName,
+    pub topic: TopicId,
+    pub partition: PartitionIndex,
+    pub gap: GapPolicy,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Waits to be told what is stored and where the target ends.
+    Starting,
+    Active,
+    /// Something went wrong: nothing is sent until what is in flight has been answered.
+    Settling,
+    Pausing {
+        until: Instant,
+    },
+    Asking(Question),
+    Auditing {
+        question: Question,
+        end: TargetOffset,
+    },
+    Sealed,
+    Stopped(StopReason),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    Everything,
+    Received,
+    UpTo(SourceOffset),
+    AtOnce,
+}
+
+/// A partition's standing, for people and metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// `starting`, `active`, `settling`, `sealed` or `stopped`.
+    pub state: &'static str,
+    pub stopped: Option<StopReason>,
+    pub cursors: Option<Cursors>,
+    /// The source's end as it was last seen.
+    pub source_end: Option<SourceOffset>,
+    pub target_end: TargetOffset,
+    pub runs: usize,
+}
+
+/// One partition's mirror.
+#[derive(Clone, Debug)]
+pub struct Partition {
+    pub(super) settings: Settings,
+    pub(super) phase: Phase,
+    pub(super) map: OffsetMap,
+    pub(super) start: Option<Start>,
+    pub(super) cursors: Option<Cursors>,
+    pub(super) source_end: Option<SourceOffset>,
+    pub(super) queue: Queue,
+    /// Everything in the target below this is accounted for by the map.
+    pub(super) target_end: TargetOffset,
+    /// Where the next batch that is received will stand.
+    pub(super) next_target: TargetOffset,
+    pub(super) lineage: Lineage,
+    pub(super) change: ChangeNumber,
+    pub(super) durable: ChangeNumber,
+    pub(super) question: Question,
+    /// Setbacks since the target last took a batch.
+    pub(super) setbacks: u32,
+    pub(super) goal: Goal,
+    /// Set where the source can be read no further; the partition stops once the target has what was received.
+    pub(super) stopping: Option<StopReason>,
+    pub(super) checkpointed: TargetOffset,
+    checkpoint_due: Instant,
+}
+
+impl Partition {
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            phase: Phase::Starting,
+            map: OffsetMap::default(),
+            start: None,
+            cursors: None,
+            source_end: None,
+            queue: Queue::default(),
+            target_end: TargetOffset::FIRST,
+            next_target: TargetOffset::FIRST,
+            lineage: OffsetMap::default().lineage(),
+            change: ChangeNumber::default(),
+            durable: ChangeNumber::default(),
+            question: Question::default(),
+            setbacks: 0,
+            goal: Goal::Everything,
+            stopping: None,
+            checkpointed: TargetOffset::FIRST,
+            checkpoint_due: Instant::ZERO,
+        }
+    }
+
+    /// Takes one event and returns what is to be done, in order.
+    pub fn on(&mut self, event: Event, now: Instant) -> Vec<Command> {
+        let mut commands = Vec::new();
+        if matches!(self.phase, Phase::Sealed | Phase::Stopped(_)) {
+            return commands;
+        }
+        let todo = &mut commands;
+        match event {
+            Event::Started(start) => self.started(start, todo),
+            Event::Fetched(fetched) => self.fetched(&fetched, todo),
+            Event::SourceOutOfRange { log_start, log_end } => self.out_of_range(log_start, log_end, todo),
+            Event::SourceDiverged { end } => self.diverged(end),
+            Event::SourceTopicDeleted => self.stop_after_queue(StopReason::TopicDeleted),
+            Event::SourceTopicRecreated => self.stop_after_queue(StopReason::TopicRecreated),
+            Event::TargetTopicRecreated => self.stop(StopReason::TargetRecreated, todo),
+            Event::RunsPersisted(change) => self.durable = self.durable.max(change),
+            Event::Acknowledged { batch, base } => self.acknowledged(batch, base, now, todo),
+            Event::Refused { batch, code } => self.refused(batch, code, now, todo),
+            Event::Unanswered { batch } => self.unanswered(batch, now),
+            Event::TargetEnd { question, end } => self.told_target_end(question, end, todo),
+            Event::Audited { question, batches } => self.audited(question, &batches, todo),
+            Event::QuestionFailed { question } => self.question_failed(question, now),
+            Event::Checkpointed { target } => self.checkpointed(target),
+            Event::Seal { drain_to } => self.goal = drain_to.map_or(Goal::Received, Goal::UpTo),
+            Event::SealAtOnce => self.goal = Goal::AtOnce,
+            Event::Tick => self.tick(now, todo),
+        }
+        self.go_on(todo);
+        if let Some(cursors) = self.cursors {
+            cursors.check();
+        }
+        commands
+    }
+
+    /// The position to fetch next; `None` while nothing should be fetched.
+    pub fn wanted(&self) -> Option<SourceOffset> {
+        let over = matches!(self.phase, Phase::Starting | Phase::Sealed | Phase::Stopped(_));
+        let full = self.queue.bytes() >= QUEUED_BYTES_MAX;
+        let cursors = self.cursors.filter(|_| !over && !full && self.stopping.is_none())?;
+        let more = match self.goal {
+            Goal::Everything => true,
+            Goal::UpTo(end) => cursors.fetched < end,
+            Goal::Received | Goal::AtOnce => false,
+        };
+        more.then_some(cursors.fetched)
+    }
+
+    /// The replicated watermark; `None` before the start.
+    pub fn replicated_to(&self) -> Option<SourceOffset> {
+        self.cursors.map(|cursors| cursors.acknowledged)
+    }
+
+    pub fn target_end(&self) -> TargetOffset {
+        self.target_end
+    }
+
+    pub fn map(&self) -> &OffsetMap {
+        &self.map
+    }
+
+    /// Where a source position stands in the target.
+    pub fn to_target(&self, source: SourceOffset) -> Translation<TargetOffset> {
+        let replicated_to = self.replicated_to().unwrap_or(SourceOffset::FIRST);
+        self.map.to_target(source, replicated_to, self.target_end)
+    }
+
+    /// Where a target position stands in the source.
+    pub fn to_source(&self, target: TargetOffset) -> Translation<SourceOffset> {
+        self.map.to_source(target, self.target_end)
+    }
+
+    pub fn standing(&self) -> Standing {
+        let (state, stopped) = match &self.phase {
+            Phase::Starting => ("starting", None),
+            Phase::Active => ("active", None),
+            Phase::Settling | Phase::Pausing { .. } | Phase::Asking(_) | Phase::Auditing { .. } => {
+                ("settling", None)
+            }
+            Phase::Sealed => ("sealed", None),
+            Phase::Stopped(reason) => ("stopped", Some(reason.clone())),
+        };
+        Standing {
+            state,
+            stopped,
+            cursors: self.cursors,
+            source_end: self.source_end,
+            target_end: self.target_end,
+            runs: self.map.runs().len(),
+        }
+    }
+
+    pub(super) fn stop(&mut self, reason: StopReason, todo: &mut Vec<Command>) {
+        todo.push(Command::Emit(Notice::Stopped(reason.clone())));
+        self.phase = Phase::Stopped(reason);
+        self.queue.clear();
+    }
+
+    /// Makes a change of the map durable; later batches wait for it.
+    pub(super) fn persist(
+        &mut self,
+        changes: Changes,
+        checkpoint: Option<TargetOffset>,
+        todo: &mut Vec<Command>,
+    ) {
+        if changes.is_empty() && checkpoint.is_none() {
+            return;
+        }
+        self.change = self.change.next();
+        let Changes { put, remove } = changes;
+        todo.push(Command::PersistRuns { change: self.change, put, remove, checkpoint });
+    }
+
+    pub(super) fn pause(&mut self, now: Instant) {
+        let doublings = self.setbacks.min(16);
+        self.setbacks = self.setbacks.saturating_add(1);
+        let wait = RETRY_FIRST.saturating_mul(1 << doublings).min(RETRY_LONGEST);
+        self.phase = Phase::Pausing { until: now.after(wait) };
+    }
+
+    fn tick(&mut self, now: Instant, todo: &mut Vec<Command>) {
+        if matches!(&self.phase, Phase::Pausing { until } if *until <= now) {
+            self.ask(todo);
+        }
+        if self.cursors.is_some() && self.checkpoint_due <= now && self.checkpointed < self.target_end {
+            self.checkpoint_due = now.after(CHECKPOINT_EVERY);
+            todo.push(Command::Checkpoint { target: self.target_end });
+        }
+    }
+
+    fn ask(&mut self, todo: &mut Vec<Command>) {
+        self.question = self.question.next();
+        self.phase = Phase::Asking(self.question);
+        todo.push(Command::AskTargetEnd { question: self.question });
+    }
+
+    fn checkpointed(&mut self, target: TargetOffset) {
+        self.checkpointed = self.checkpointed.max(target.min(self.target_end));
+        let reached = self.map.resume_at(self.checkpointed);
+        if let (Some(cursors), Some(reached)) = (&mut self.cursors, reached) {
+            cursors.checkpointed = cursors.checkpointed.max(reached.min(cursors.acknowledged));
+        }
+    }
+
+    /// Does what the state allows by itself: sends, finishes, stops.
+    fn go_on(&mut self, todo: &mut Vec<Command>) {
+        self.send(todo);
+        let drained = self.phase == Phase::Active && self.queue.is_empty();
+        if let Some(reason) = self.stopping.take_if(|_| drained) {
+            return self.stop(reason, todo);
+        }
+        if self.reached_goal() {
+            let replicated_to = self.replicated_to();
+            let target_end = replicated_to.map(|_| self.target_end);
+            if let Some(target) = target_end {
+                todo.push(Command::Checkpoint { target });
+            }
+            todo.push(Command::Emit(Notice::Sealed { replicated_to, target_end }));
+            self.phase = Phase::Sealed;
+            self.queue.clear();
+        }
+    }
+
+    fn reached_goal(&self) -> bool {
+        let still = self.phase == Phase::Active && self.queue.in_flight() == 0;
+        match self.goal {
+            Goal::Everything => false,
+            Goal::Received => self.phase == Phase::Starting || still && self.queue.is_empty(),
+            Goal::UpTo(end) => still && self.replicated_to().is_some_and(|reached| reached >= end),
+            Goal::AtOnce => self.phase == Phase::Starting || still,
+        }
+    }
+
+    fn send(&mut self, todo: &mut Vec<Command>) {
+        let Settings { link, topic, partition, .. } = &self.settings;
+        let producer = producer_of(link, *topic, *partition);
+        let epoch = epoch_of(self.lineage.epoch);
+        while self.phase == Phase::Active
+            && self.goal != Goal::AtOnce
+            && self.queue.in_flight() < IN_FLIGHT_MAX
+            && let Some((batch, queued)) = self.queue.send_next(self.durable)
+        {
+            let written = queued.target.since(self.lineage.anchor) - self.lineage.foreign;
+            let records = queued
+                .batch
+                .patched(Patch {
+                    producer_id: producer.to_wire(),
+                    producer_epoch: epoch.to_wire(),
+                    base_sequence: Sequence::of_ordinal(written).to_wire(),
+                    clear_transactional: true,
+                    clear_delete_horizon: true,
+                    clear_log_append_time: true,
+                })
+                .with_base_offset(0)
+                .expect("a batch at offset 0 fits")
+                .with_leader_epoch(-1);
+            todo.push(Command::Produce { batch, records });
+        }
+        self.note_sent();
+    }
+
+    pub(super) fn note_sent(&mut self) {
+        if let Some(cursors) = &mut self.cursors {
+            cursors.sent = self.queue.sent_to().unwrap_or(cursors.acknowledged);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What has to happen at the target for its topics to be the source's.
+
+use std::collections::BTreeMap;
+
+use leeward_model::{TopicId, TopicName};
+
+/// Topic settings that are each cluster's own affair, or that fences use.
+const NEVER_COPIED: &[&str] = &[
+    "follower.replication.throttled.replicas",
+    "leader.replication.throttled.replicas",
+    "unclean.leader.election.enable",
+    "min.insync.replicas",
+    "message.timestamp.type",
+    "remote.storage.enable",
+    "local.retention.ms",
+    "local.retention.bytes",
+];
+
+/// A fence sets this to 0; neither the fence nor its removal is copied.
+const FENCE: &str = "max.message.bytes";
+
+/// A topic that the link mirrors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceTopic {
+    pub name: TopicName,
+    pub id: TopicId,
+    pub partitions: u32,
+    /// Settings that the topic overrides.
+    pub configs: BTreeMap<String, String>,
+    /// What the topic is to be called at the target.
+    pub target_name: TopicName,
+}
+
+/// A topic as it is at the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetTopic {
+    pub name: TopicName,
+    pub partitions: u32,
+    pub configs: BTreeMap<String, String>,
+}
+
+/// One change at the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TopicCommand {
+    Create { name: TopicName, partitions: u32, configs: BTreeMap<String, String> },
+    Grow { name: TopicName, partitions: u32 },
+    Configure { name: TopicName, set: BTreeMap<String, String>, unset: Vec<String> },
+}
+
+/// A difference that no command can mend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Drift {
+    /// Kafka cannot take partitions away: keys go elsewhere at the target.
+    MorePartitions { name: TopicName, source: u32, target: u32 },
+    /// Two source topics would become one.
+    SameName { name: TopicName, first: TopicName, second: TopicName },
+}
+
+/// Compares the selected topics of the source with the topics of the target.
+pub fn diff(source: &[SourceTopic], target: &[TargetTopic]) -> (Vec<TopicCommand>, Vec<Drift>) {
+    let existing: BTreeMap<_, _> = target.iter().map(|topic| (&topic.name, topic)).collect();
+    let mut taken: BTreeMap<&TopicName, &TopicName> = BTreeMap::new();
+    let mut commands = Vec::new();
+    let mut drifts = Vec::new();
+    for topic in source {
+        let name = topic.target_name.clone();
+        if let Some(first) = taken.insert(&topic.target_name, &topic.name) {
+            drifts.push(Drift::SameName { name, first: first.clone(), second: topic.name.clone() });
+            continue;
+        }
+        let Some(present) = existing.get(&name) else {
+            let configs = created_with(topic);
+            commands.push(TopicCommand::Create { name, partitions: topic.partitions, configs });
+            continue;
+        };
+        if present.partitions < topic.partitions {
+            commands.push(TopicCommand::Grow { name: name.clone(), partitions: topic.partitions });
+        }
+        if present.partitions > topic.partitions {
+            let (source, target) = (topic.partitions, present.partitions);
+            drifts.push(Drift::MorePartitions { name: name.clone(), source, target });
+        }
+        commands.extend(configure(topic, present));
+    }
+    (commands, drifts)
+}
+
+fn copied(configs: &BTreeMap<String, String>) -> impl Iterator<Item = (&String, &String)> {
+    configs
+        .iter()
+        .filter(|(key, value)| !NEVER_COPIED.contains(&key.as_str()) && (*key != FENCE || *value != "0"))
+}
+
+/// Record times are kept as they are at the source, whoever stamped them there.
+fn created_with(topic: &SourceTopic) -> BTreeMap<String, String> {
+    let mut configs: BTreeMap<_, _> =
+        copied(&topic.configs).map(|(key, value)| (key.clone(), value.clone())).collect();
+    configs.insert("message.timestamp.type".to_owned(), "CreateTime".to_owned());
+    configs
+}
+
+fn configure(topic: &SourceTopic, present: &TargetTopic) -> Option<TopicCommand> {
+    let fenced = [&topic.configs, &present.configs]
+        .iter()
+        .any(|configs| configs.get(FENCE).is_some_and(|value| value == "0"));
+    let ours = |key: &String| !(fenced && key == FENCE);
+    let set: BTreeMap<_, _> = copied(&topic.configs)
+        .filter(|(key, value)| ours(key) && present.configs.get(*key) != Some(*value))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let unset: Vec<_> = copied(&present.configs)
+        .filter(|(key, _)| ours(key) && !topic.configs.contains_key(*key))
+        .map(|(key, _)| key.clone())
+        .collect();
+    let changed = !set.is_empty() || !unset.is_empty();
+    changed.then(|| TopicCommand::Configure { name: topic.target_name.clone(), set, unset })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> TopicName {
+        TopicName::new(text).unwrap()
+    }
+
+    fn configs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn source(partitions: u32, pairs: &[(&str, &str)]) -> SourceTopic {
+        SourceTopic {
+            name: name("orders"),
+            id: TopicId::from_wire([1; 16]).unwrap(),
+            partitions,
+            configs: configs(pairs),
+            target_name: name("orders"),
+        }
+    }
+
+    fn target(partitions: u32, pairs: &[(&str, &str)]) -> TargetTopic {
+        TargetTopic { name: name("orders"), partitions, configs: configs(pairs) }
+    }
+
+    #[test]
+    fn a_missing_topic_is_created_with_the_sources_partitions_and_settings() {
+        let (commands, drifts) = diff(&[source(3, &[("retention.ms", "5")])], &[]);
+
+        let configs = configs(&[("message.timestamp.type", "CreateTime"), ("retention.ms", "5")]);
+        assert_eq!(commands, [TopicCommand::Create { name: name("orders"), partitions: 3, configs }]);
+        assert!(drifts.is_empty());
+    }
+
+    #[test]
+    fn a_fence_is_neither_copied_nor_lifted() {
+        let fenced = ("max.message.bytes", "0");
+
+        let (at_source, _) = diff(&[source(1, &[fenced])], &[target(1, &[])]);
+        let (at_target, _) = diff(&[source(1, &[("max.message.bytes", "2000000")])], &[target(1, &[fenced])]);
+
+        assert!(at_source.is_empty() && at_target.is_empty());
+    }
+
+    #[test]
+    fn partitions_grow_and_settings_follow() {
+        let (commands, _) =
+            diff(&[source(4, &[("retention.ms", "5")])], &[target(2, &[("segment.ms", "9")])]);
+
+        let grow = TopicCommand::Grow { name: name("orders"), partitions: 4 };
+        let (set, unset) = (configs(&[("retention.ms", "5")]), vec!["segment.ms".to_owned()]);
+        assert_eq!(commands, [grow, TopicCommand::Configure { name: name("orders"), set, unset }]);
+    }
+
+    #[test]
+    fn more_partitions_at_the_target_are_drift() {
+        let (commands, drifts) = diff(&[source(1, &[])], &[target(2, &[])]);
+
+        assert!(commands.is_empty());
+        assert_eq!(drifts, [Drift::MorePartitions { name: name("orders"), source: 1, target: 2 }]);
+    }
+}

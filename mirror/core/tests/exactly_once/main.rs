@@ -1,0 +1,109 @@
+//! Random source logs, crashes at any moment, rivals and foreign writers, against a model of a broker: nothing is lost, nothing
+//! is doubled, and every offset translates exactly.
+#![allow(clippy::unwrap_used)]
+
+mod model;
+
+use leeward_mirror_core::map::{NotThere, Translation};
+use leeward_mirror_core::partition::{Partition, StopReason};
+use leeward_model::{SourceOffset, TargetOffset};
+use model::world::World;
+use proptest::prelude::*;
+
+fn source(offset: usize) -> SourceOffset {
+    SourceOffset::from_wire(offset as i64).unwrap()
+}
+
+fn target(offset: usize) -> TargetOffset {
+    TargetOffset::from_wire(offset as i64).unwrap()
+}
+
+fn check_content(world: &World) {
+    let mirrored: Vec<_> = world.broker.own_values();
+    let expected: Vec<_> = world.source.committed.iter().map(|(_, value)| value.clone()).collect();
+    assert_eq!(mirrored, expected, "lost, doubled or out of order");
+}
+
+fn check_translation(world: &World, mirror: &Partition) {
+    let places: Vec<_> = world.broker.own_places();
+    for ((offset, _), place) in world.source.committed.iter().zip(&places) {
+        assert_eq!(mirror.to_target(source(*offset)).exact(), Some(target(*place)), "source {offset}");
+        assert_eq!(mirror.to_source(target(*place)).exact(), Some(source(*offset)), "target {place}");
+    }
+    for offset in 0..world.source.end {
+        let next = world.source.committed.iter().position(|(committed, _)| *committed >= offset);
+        let expected = next.map_or(world.broker.end(), |index| places[index]);
+        let translated = match mirror.to_target(source(offset)) {
+            Translation::Exact(target) | Translation::NotThere(NotThere::BeforeStart { target, .. }) => {
+                target
+            }
+            Translation::NotThere(reason) => panic!("{reason}"),
+        };
+        assert_eq!(translated, target(expected), "position {offset} lies before the next record");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn a_mirror_that_crashes_at_any_moment_copies_exactly_once(seed: u64) {
+        let mut world = World::new(seed, 1);
+
+        world.run_with_faults(400, false);
+        world.finish();
+
+        check_content(&world);
+        check_translation(&world, &world.mirrors[0].partition);
+    }
+
+    #[test]
+    fn two_mirrors_on_one_link_copy_exactly_once(seed: u64) {
+        let mut world = World::new(seed, 2);
+
+        world.run_with_faults(600, false);
+        world.finish();
+
+        check_content(&world);
+        check_translation(&world, &world.mirrors[0].partition);
+    }
+
+    #[test]
+    fn foreign_writes_are_stepped_over(seed: u64) {
+        let mut world = World::new(seed, 1);
+
+        world.run_with_faults(600, true);
+        world.finish();
+
+        check_content(&world);
+        check_translation(&world, &world.mirrors[0].partition);
+    }
+
+    #[test]
+    fn a_map_turned_round_leads_back(seed: u64) {
+        let mut world = World::new(seed, 1);
+        world.run_with_faults(200, true);
+        world.finish();
+        let there = &world.mirrors[0].partition;
+
+        let back = world.turned_round();
+
+        for ((offset, _), place) in world.source.committed.iter().zip(world.broker.own_places()) {
+            let translated = back.to_target(SourceOffset::from_wire(place as i64).unwrap(), source(place), target(world.source.end));
+            assert_eq!(translated.exact(), Some(target(*offset)));
+        }
+        assert_eq!(back.resume_at(target(world.source.end)), Some(source(world.broker.end())));
+        assert!(there.replicated_to().is_some());
+    }
+}
+
+#[test]
+fn a_target_with_content_of_unknown_origin_stops_the_partition() {
+    let mut world = World::new(1, 1);
+    world.broker.foreign_write(3);
+
+    world.finish_or_stop();
+
+    let stopped = world.mirrors[0].partition.standing().stopped;
+    assert_eq!(stopped, Some(StopReason::TargetNotEmpty { records: 3 }));
+}
