@@ -1,3 +1,22 @@
-//! The embedded regional cluster.
+//! The embedded region: one node that Kafka's clients take for a cluster.
 
+mod api;
+mod catalogue;
+mod cluster;
+mod config;
+mod connection;
+mod dispatch;
 pub mod group;
+pub mod limits;
+mod listener;
+mod node;
+mod partition;
+mod producers;
+mod retention;
+mod settings;
+mod topic;
+mod validate;
+
+pub use catalogue::CatalogueError;
+pub use config::{Endpoint, NodeConfig};
+pub use node::{Node, RunningNode, StartError};

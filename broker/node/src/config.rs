@@ -1,0 +1,65 @@
+//! How a node is started.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use leeward_log::FlushPolicy;
+use leeward_model::ClusterId;
+
+use crate::limits;
+
+/// Host and port that clients are told to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub host: String,
+    /// 0 stands for the port that the node listens on.
+    pub port: u16,
+}
+
+/// Everything a node needs to know to start.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// The node's own directory; created where there is none, locked while the node runs.
+    pub data_dir: PathBuf,
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// What to tell clients; `None` tells them where the node listens.
+    pub advertised: Option<Endpoint>,
+    pub node_id: i32,
+    /// The cluster's id. A new directory takes it on, or makes one up; one that has another refuses to start.
+    pub cluster_id: Option<ClusterId>,
+    /// Whether asking for a topic's metadata creates it.
+    pub auto_create_topics: bool,
+    /// Partitions of topics that are created without a number.
+    pub default_partitions: i32,
+    pub flush: FlushPolicy,
+    /// How often retention is looked after.
+    pub retention_interval: Duration,
+    /// One connection more than this is closed at once.
+    pub connections_max: usize,
+    /// A larger request closes its connection.
+    pub request_bytes_max: usize,
+    /// A connection that is silent for longer is closed.
+    pub idle_max: Duration,
+}
+
+impl NodeConfig {
+    /// A node in `data_dir` on a free port of loopback, as Apache Kafka would be by default.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            advertised: None,
+            node_id: 1,
+            cluster_id: None,
+            auto_create_topics: true,
+            default_partitions: 1,
+            flush: FlushPolicy::OsDecides,
+            retention_interval: Duration::from_secs(30),
+            connections_max: limits::CONNECTIONS_MAX,
+            request_bytes_max: limits::REQUEST_BYTES_MAX,
+            idle_max: limits::IDLE_MAX,
+        }
+    }
+}

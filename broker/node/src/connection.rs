@@ -1,0 +1,86 @@
+//! One connection: requests in, answers out, in order, until it ends.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use leeward_wire::{FrameDecoder, FrameError};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::ReadHalf;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::Cluster;
+use crate::dispatch::{self, RequestError};
+use crate::limits::READ_BYTES;
+
+/// Why a connection was closed by the node.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectionError {
+    #[error("input or output failed")]
+    Io(#[from] io::Error),
+    #[error("the peer was silent for too long")]
+    Idle,
+    #[error("the peer hung up in the middle of a request")]
+    Cut,
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Request(#[from] RequestError),
+}
+
+/// Serves until the peer hangs up, says something that is no request, or the node stops.
+pub(crate) async fn serve(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    cluster: &Arc<Cluster>,
+    stop: &CancellationToken,
+) -> Result<(), ConnectionError> {
+    stream.set_nodelay(true)?;
+    let (mut from, mut to) = stream.split();
+    let mut incoming = Incoming {
+        decoder: FrameDecoder { max_frame_bytes: cluster.config.request_bytes_max },
+        received: BytesMut::new(),
+    };
+    let idle_max = cluster.config.idle_max;
+    loop {
+        let request = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            request = timeout(idle_max, incoming.next(&mut from)) => request,
+        };
+        let Some(request) = request.map_err(|_| ConnectionError::Idle)?? else {
+            return Ok(());
+        };
+        let answer = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            answer = dispatch::answer(cluster, peer, request) => answer?,
+        };
+        if let Some(answer) = answer {
+            timeout(idle_max, to.write_all(&answer)).await.map_err(|_| ConnectionError::Idle)??;
+        }
+    }
+}
+
+struct Incoming {
+    decoder: FrameDecoder,
+    received: BytesMut,
+}
+
+impl Incoming {
+    /// The next whole request; `None` once the peer hung up between two. Memory grows with what was received only.
+    async fn next(&mut self, from: &mut ReadHalf<'_>) -> Result<Option<Bytes>, ConnectionError> {
+        loop {
+            if let Some(frame) = self.decoder.decode(&mut self.received)? {
+                return Ok(Some(frame));
+            }
+            self.received.reserve(READ_BYTES);
+            if from.read_buf(&mut self.received).await? == 0 {
+                return if self.received.is_empty() { Ok(None) } else { Err(ConnectionError::Cut) };
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Bounds of a node, and what happens when one is reached.
+
+use std::time::Duration;
+
+/// Connections at a time unless configured; one more is closed at once.
+pub const CONNECTIONS_MAX: usize = 4096;
+
+/// Largest request in bytes unless configured; a larger one closes its connection.
+pub const REQUEST_BYTES_MAX: usize = 100 * 1024 * 1024;
+
+/// How long a connection may stay silent, also in the middle of a request or of taking a response, before it is
+/// closed.
+pub const IDLE_MAX: Duration = Duration::from_mins(10);
+
+/// Bytes that a connection reads at a time.
+pub(crate) const READ_BYTES: usize = 64 * 1024;
+
+/// Longest wait of a fetch for new records; a longer wish is cut to it.
+pub(crate) const FETCH_WAIT_MAX: Duration = Duration::from_mins(1);
+
+/// Most bytes of records in a fetch's answer; a larger wish is cut to it, but for a single larger batch.
+pub(crate) const FETCH_BYTES_MAX: usize = 55 * 1024 * 1024;
+
+/// Bytes that a batch may have when decompressed; a larger one is refused as corrupt.
+pub(crate) const DECOMPRESSED_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// Partitions that a topic may have; a wish for more is refused.
+pub(crate) const PARTITIONS_PER_TOPIC_MAX: i32 = 10_000;
+
+/// Partitions of all topics together; a wish for more is refused.
+pub(crate) const PARTITIONS_MAX: usize = 100_000;
+
+/// Characters of a topic's name, as in Apache Kafka.
+pub(crate) const TOPIC_NAME_CHARS_MAX: usize = 249;
+
+/// Idempotent producers that a partition remembers; the one that wrote longest ago is forgotten for a new one.
+pub const PRODUCERS_PER_PARTITION_MAX: usize = 10_000;
+
+/// Batches by which a partition recognises a repeated one, as in Apache Kafka.
+pub const BATCHES_PER_PRODUCER: usize = 5;
+
+/// Producer ids taken from disk at a time; those not handed out are lost with the process.
+pub(crate) const PRODUCER_ID_BLOCK: i64 = 1000;
+
+/// Forgotten waits on a partition after which they are swept out.
+pub(crate) const WAITERS_SWEPT_AT: usize = 32;
+
+/// How long shutdown waits for connections to finish their request.
+pub(crate) const SHUTDOWN_WAIT: Duration = Duration::from_secs(2);

@@ -1,0 +1,152 @@
+//! Starting and stopping a node.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use leeward_log::{Disk, PartitionOpenError, RealDisk};
+use leeward_model::ClusterId;
+use leeward_wire::Uuid;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::catalogue::{Catalogue, CatalogueError};
+use crate::cluster::{Cluster, topics_directory};
+use crate::config::{Endpoint, NodeConfig};
+use crate::limits::SHUTDOWN_WAIT;
+use crate::{listener, retention};
+
+const LOCK: &str = "lock";
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{} is in use by another process", path.display())]
+    Locked { path: PathBuf },
+    #[error("{} cannot be used", path.display())]
+    Directory { path: PathBuf, source: io::Error },
+    #[error("cannot listen on {address}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("the directory belongs to cluster {found}, not to {wanted}")]
+    OtherCluster { found: ClusterId, wanted: ClusterId },
+    #[error("the node's state cannot be used")]
+    Catalogue(#[from] CatalogueError),
+    #[error("a partition cannot be opened")]
+    Partition(#[from] PartitionOpenError),
+}
+
+/// The embedded regional cluster.
+#[derive(Debug)]
+pub struct Node;
+
+/// A node that runs until it is shut down or dropped.
+#[derive(Debug)]
+pub struct RunningNode {
+    addr: SocketAddr,
+    cluster: Arc<Cluster>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    _lock: File,
+}
+
+impl Node {
+    /// Opens the node's directory and begins to serve. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`].
+    pub async fn start(config: NodeConfig) -> Result<RunningNode, StartError> {
+        let listen = config.listen;
+        let not_listening = |source| StartError::Listen { address: listen, source };
+        let listener = TcpListener::bind(listen).await.map_err(not_listening)?;
+        let addr = listener.local_addr().map_err(not_listening)?;
+        let opened = tokio::task::spawn_blocking(move || open(config, addr));
+        let (cluster, lock) = opened.await.expect("opening does not panic")?;
+        let cluster = Arc::new(cluster);
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        tasks.spawn(retention::run(cluster.clone(), stop.clone()));
+        tasks.spawn(listener::run(listener, cluster.clone(), stop.clone(), tasks.clone()));
+        info!(%addr, cluster = cluster.id, "node started");
+        Ok(RunningNode { addr, cluster, stop, tasks, _lock: lock })
+    }
+}
+
+impl RunningNode {
+    /// Where the node listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The id that clients are told.
+    pub fn cluster_id(&self) -> ClusterId {
+        ClusterId::new(self.cluster.id.clone())
+    }
+
+    /// Stops serving, and makes everything durable.
+    pub async fn shutdown(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(SHUTDOWN_WAIT, self.tasks.wait()).await.is_err() {
+            warn!("connections did not end in time");
+        }
+        let cluster = self.cluster.clone();
+        let flushed = tokio::task::spawn_blocking(move || flush(&cluster)).await;
+        if flushed.is_err() {
+            warn!("the last flush did not end");
+        }
+    }
+}
+
+impl Drop for RunningNode {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn open(config: NodeConfig, addr: SocketAddr) -> Result<(Cluster, File), StartError> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let directory = config.data_dir.clone();
+    let unusable = |source| StartError::Directory { path: directory.clone(), source };
+    disk.create_dir(&topics_directory(&directory)).map_err(unusable)?;
+    let lock = lock(&directory)?;
+    let wanted = config.cluster_id.clone();
+    let new_id = || match &wanted {
+        Some(id) => id.as_str().to_owned(),
+        None => Uuid(uuid::Uuid::new_v4().into_bytes()).to_string(),
+    };
+    let catalogue = Catalogue::open(disk.clone(), &directory, new_id)?;
+    let found = ClusterId::new(catalogue.contents().cluster_id.clone());
+    if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
+        return Err(StartError::OtherCluster { found, wanted });
+    }
+    let endpoint = match &config.advertised {
+        Some(Endpoint { host, port: 0 }) => Endpoint { host: host.clone(), port: addr.port() },
+        Some(endpoint) => endpoint.clone(),
+        None => Endpoint { host: addr.ip().to_string(), port: addr.port() },
+    };
+    Ok((Cluster::open(config, endpoint, disk, catalogue)?, lock))
+}
+
+fn lock(directory: &Path) -> Result<File, StartError> {
+    let path = directory.join(LOCK);
+    let unusable = |source| StartError::Directory { path: path.clone(), source };
+    let file = File::create(&path).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StartError::Locked { path: directory.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(unusable(source)),
+    }
+}
+
+fn flush(cluster: &Cluster) {
+    for topic in cluster.topics() {
+        for partition in topic.partitions() {
+            partition.flush();
+        }
+    }
+}

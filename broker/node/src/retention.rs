@@ -1,0 +1,43 @@
+//! Gives up old records in the background.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::cluster::Cluster;
+
+/// Looks after every partition's retention until stopped.
+pub(crate) async fn run(cluster: Arc<Cluster>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(cluster.config.retention_interval);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let cluster = cluster.clone();
+        if tokio::task::spawn_blocking(move || sweep(&cluster)).await.is_err() {
+            warn!("retention ended early");
+        }
+    }
+}
+
+fn sweep(cluster: &Cluster) {
+    let now_ms = now_ms();
+    for topic in cluster.topics() {
+        for partition in topic.partitions() {
+            if let Err(error) = partition.retain(now_ms) {
+                warn!(topic = topic.name, %error, "retention failed");
+            }
+        }
+    }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
