@@ -240,6 +240,16 @@ impl Cluster {
         Ok((fresh, trouble))
     }
 
+    /// The name of a topic that an answer calls by name or, where that is empty, by id.
+    pub(crate) fn topic_name(&self, name: &str, id: Uuid) -> Option<TopicName> {
+        if name.is_empty() {
+            let id = TopicId::from_wire(id.0)?;
+            self.map().topic_by_id(id).map(|topic| topic.name.clone())
+        } else {
+            TopicName::new(name).ok()
+        }
+    }
+
     /// Takes over leaders and brokers that an answer named in passing.
     pub(crate) fn take_hints(&self, hints: &[LeaderHint], brokers: &[Broker]) {
         if !hints.is_empty() {

@@ -1,22 +1,30 @@
 //! A Kafka cluster as one handle, over TCP, TLS and SASL. Knows nothing of regions, mirrors and failovers.
 
 mod address;
+mod admin;
 mod backoff;
 mod cluster;
 mod config;
 mod connection;
 mod error;
+mod fetch;
 pub mod limits;
+mod offsets;
+mod produce;
 mod resolve;
 mod scram;
 mod tls;
 
 pub use address::{Address, InvalidAddress};
+pub use admin::{ConfigChange, ConfigEntry, ConfigResource, ConfigSource, NewTopic};
 pub use backoff::backoff;
 pub use cluster::{Broker, Cluster, ClusterMap, Lane, Leader, Partition, Topic, TopicSelection};
 pub use config::{ClientConfig, Credentials, Sasl, Security, Timeouts, TlsClientIdentity, TlsConfig};
 pub use connection::{Connection, Pending, PendingRaw};
 pub use error::{CloseReason, ClusterError, ConnectError, RequestError, Unsupported};
+pub use fetch::{AbortedTransaction, EpochEnd, FetchFrom, FetchPlan, Fetched, Fetcher, Isolation};
+pub use offsets::{ListedOffset, OffsetSpec, PerPartition};
+pub use produce::{Acks, PendingProduce, ProduceAck};
 pub use resolve::{DnsServerResolver, Resolve, ResolveError, SystemResolver};
 pub use scram::ScramError;
 pub use tls::TlsConfigError;
