@@ -66,7 +66,9 @@ async fn ready(State(served): State<Served>) -> impl IntoResponse {
     let lines: Vec<_> = served.checks.iter().map(|check| (check.name.as_str(), (check.is_ready)())).collect();
     let status =
         if lines.iter().all(|(_, ok)| *ok) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let text: String =
-        lines.iter().map(|(name, ok)| format!("{name}: {}\n", if *ok { "ready" } else { "waiting" })).collect();
+    let text: String = lines
+        .iter()
+        .map(|(name, ok)| format!("{name}: {}\n", if *ok { "ready" } else { "waiting" }))
+        .collect();
     (status, text)
 }

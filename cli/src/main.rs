@@ -1,3 +1,67 @@
-//! The one binary.
+//! `leeward`: the one binary. A command is read, given its settings, run, and its end put into an exit code.
 
-fn main() {}
+mod args;
+mod client;
+mod commands;
+mod exit;
+mod http;
+mod settings;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{
+    args::{Arguments, Command},
+    client::Unreachable,
+    exit::Exit,
+    settings::Settings,
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(refused) => {
+            let _ = refused.print();
+            return if refused.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    match run(arguments) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            if error.is::<Unreachable>() { Exit::Unreachable.into() } else { Exit::Failed.into() }
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    if let Command::Policy(command) = &arguments.command {
+        return commands::policy::run(command);
+    }
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        anyhow::bail!("another TLS provider is installed in this process");
+    }
+    let config = arguments.config;
+    let settings = Settings::load(config.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match arguments.command {
+            Command::Policy(command) => commands::policy::run(&command),
+            Command::Up(up) => commands::up::run(&up).await,
+            Command::Serve(serve) => commands::serve::run(&serve, &settings).await,
+            Command::Status(status) => commands::status::run(&status, &settings).await,
+            Command::Link(link) => commands::link::run(&link, &settings).await,
+            Command::Group(group) => commands::link::run_group(&group, &settings).await,
+            Command::Failover(failover) => commands::verb::failover(&failover, &settings).await,
+            Command::Switchover(verb) => commands::verb::switchover(&verb, &settings).await,
+            Command::Failback(verb) => commands::verb::failback(&verb, &settings).await,
+            Command::Drill(drill) => commands::drill::run(&drill).await,
+            Command::Events(events) => commands::events::run(&events, &settings).await,
+        }
+    })
+}

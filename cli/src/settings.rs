@@ -1,7 +1,11 @@
 //! Settings of one process: where it listens, where its peers are, how it logs. What is protected and how stands in
 //! the policy file, never here. Later sources win: defaults, file, `LEEWARD_*` variables, flags.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use config::{Config, Environment, File, FileFormat};
@@ -30,9 +34,18 @@ pub(crate) struct Listen {
     pub(crate) link: SocketAddr,
     /// `/metrics`, `/healthz`, `/readyz` and, on the controller, REST.
     pub(crate) http: SocketAddr,
+    /// The embedded region; where not given, the policy says where it listens.
+    #[serde(default)]
+    pub(crate) region: Option<SocketAddr>,
     /// A second listener of the embedded region, for mirrors that come from elsewhere.
     #[serde(default)]
     pub(crate) region_link: Option<LinkListen>,
+    /// The gateway; where not given, the policy says where it listens.
+    #[serde(default)]
+    pub(crate) gateway: Option<SocketAddr>,
+    /// The embedded DNS server; where not given, the policy says where it listens.
+    #[serde(default)]
+    pub(crate) dns: Option<SocketAddr>,
 }
 
 /// The embedded region's listener for other regions' mirrors.
@@ -53,6 +66,12 @@ pub(crate) struct Peers {
     /// By region: the agent that runs the links into it.
     #[serde(default)]
     pub(crate) mirrors: BTreeMap<String, String>,
+    /// The embedded DNS server, where another process runs it.
+    #[serde(default)]
+    pub(crate) dns: Option<SocketAddr>,
+    /// File with the key, in base64, that signs changes to the embedded DNS server.
+    #[serde(default)]
+    pub(crate) dns_key_file: Option<PathBuf>,
 }
 
 /// How this process logs.
@@ -99,7 +118,11 @@ impl Settings {
         if let Some(file) = file {
             sources = sources.add_source(File::from(file).format(FileFormat::Toml));
         }
-        let environment = Environment::with_prefix("LEEWARD").prefix_separator("_").separator("__");
+        let nested: config::Map<String, String> = std::env::vars()
+            .filter(|(name, _)| name.starts_with("LEEWARD_") && name.contains("__"))
+            .collect();
+        let environment =
+            Environment::with_prefix("LEEWARD").prefix_separator("_").separator("__").source(Some(nested));
         let read = sources.add_source(environment).build().context("settings cannot be read")?;
         read.try_deserialize().context("settings are wrong")
     }
@@ -113,9 +136,11 @@ mod tests {
     fn defaults_listen_on_loopback_only() {
         let settings = Settings::load(None).expect("defaults are whole");
 
-        assert!([settings.listen.control, settings.listen.link, settings.listen.http]
-            .iter()
-            .all(|address| address.ip().is_loopback()));
+        assert!(
+            [settings.listen.control, settings.listen.link, settings.listen.http]
+                .iter()
+                .all(|address| address.ip().is_loopback())
+        );
     }
 
     #[test]

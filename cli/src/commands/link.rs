@@ -1,0 +1,150 @@
+//! `leeward link` and `leeward group`: what a mirror agent knows.
+
+use comfy_table::{Table, presets::NOTHING};
+use leeward_proto::link::{LinkReply, LinkRequest, TranslateRequest, translate_reply::Answer};
+use serde_json::json;
+
+use crate::{
+    args::{GroupCommand, LinkCommand, Output},
+    client,
+    exit::Exit,
+    settings::Settings,
+};
+
+/// Carries out `leeward link`.
+///
+/// # Errors
+///
+/// Where the agent does not answer or does not run the link.
+pub(crate) async fn run(command: &LinkCommand, settings: &Settings) -> anyhow::Result<Exit> {
+    let LinkCommand::Describe { link, agent, output } = command;
+    let mut mirror = client::mirror(settings, link, agent.as_deref()).await?;
+    let reply = mirror.status(LinkRequest { link: link.clone() }).await?.into_inner();
+    match output {
+        Output::Table => print!("{}", table(&reply)),
+        Output::Json => println!("{}", as_json(&reply)),
+    }
+    Ok(Exit::Done)
+}
+
+/// Carries out `leeward group`.
+///
+/// # Errors
+///
+/// Where the agent does not answer or does not run the link.
+pub(crate) async fn run_group(command: &GroupCommand, settings: &Settings) -> anyhow::Result<Exit> {
+    match command {
+        GroupCommand::Translate { link, topic, partition, offset, to_source, agent } => {
+            let mut mirror = client::mirror(settings, link, agent.as_deref()).await?;
+            let request = TranslateRequest {
+                link: link.clone(),
+                topic: topic.clone(),
+                partition: *partition,
+                offset: *offset,
+                to_source: *to_source,
+            };
+            match mirror.translate(request).await?.into_inner().answer {
+                Some(Answer::Offset(offset)) => {
+                    println!("{offset}");
+                    Ok(Exit::Done)
+                }
+                Some(Answer::NotThereBecause(reason)) => {
+                    eprintln!("{topic}-{partition} offset {offset}: {reason}");
+                    Ok(Exit::Failed)
+                }
+                None => anyhow::bail!("agent of link {link} answered nothing"),
+            }
+        }
+        GroupCommand::List { link, agent } => {
+            let mut mirror = client::mirror(settings, link, agent.as_deref()).await?;
+            let reply = mirror.groups(LinkRequest { link: link.clone() }).await?.into_inner();
+            let mut table = Table::new();
+            table.load_style(NOTHING).set_header([
+                "GROUP",
+                "TOPIC",
+                "PARTITION",
+                "SOURCE",
+                "TARGET",
+                "STATE",
+            ]);
+            for position in reply.groups {
+                table.add_row([
+                    position.group,
+                    position.topic,
+                    position.partition.to_string(),
+                    position.source_offset.to_string(),
+                    position.target_offset.to_string(),
+                    position.state,
+                ]);
+            }
+            println!("{table}");
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn table(reply: &LinkReply) -> String {
+    let rpo = u64::try_from(reply.rpo_millis).map_or_else(|_| "unknown".to_owned(), super::status::seconds);
+    let mut text = format!(
+        "{}  {} -> {}   {}   epoch {}   RPO {rpo}   lag {} records\n",
+        reply.link, reply.source, reply.target, reply.state, reply.epoch, reply.lag_records
+    );
+    if !reply.failure.is_empty() {
+        text += &format!("failure: {}\n", reply.failure);
+    }
+    let mut partitions = Table::new();
+    partitions.load_style(NOTHING).set_header([
+        "PARTITION",
+        "STATE",
+        "FETCHED",
+        "SENT",
+        "ACKED",
+        "CHECKPOINT",
+        "SOURCE END",
+        "TARGET END",
+        "RUNS",
+        "WHY",
+    ]);
+    for partition in &reply.partitions {
+        partitions.add_row([
+            format!("{}-{}", partition.topic, partition.partition),
+            partition.state.clone(),
+            partition.fetched_to.to_string(),
+            partition.sent_to.to_string(),
+            partition.acknowledged_to.to_string(),
+            partition.checkpointed_to.to_string(),
+            partition.source_end.to_string(),
+            partition.target_end.to_string(),
+            partition.runs.to_string(),
+            partition.stop_reason.clone(),
+        ]);
+    }
+    text += &format!("{partitions}\n");
+    text
+}
+
+fn as_json(reply: &LinkReply) -> serde_json::Value {
+    json!({
+        "link": reply.link,
+        "source": reply.source,
+        "target": reply.target,
+        "state": reply.state,
+        "epoch": reply.epoch,
+        "rpoMillis": reply.rpo_millis,
+        "lagRecords": reply.lag_records,
+        "failure": reply.failure,
+        "partitions": reply.partitions.iter().map(|partition| json!({
+            "topic": partition.topic,
+            "partition": partition.partition,
+            "state": partition.state,
+            "stopReason": partition.stop_reason,
+            "fetchedTo": partition.fetched_to,
+            "sentTo": partition.sent_to,
+            "acknowledgedTo": partition.acknowledged_to,
+            "checkpointedTo": partition.checkpointed_to,
+            "sourceEnd": partition.source_end,
+            "targetEnd": partition.target_end,
+            "runs": partition.runs,
+        })).collect::<Vec<_>>(),
+    })
+}
