@@ -7,6 +7,7 @@ use std::time::Duration;
 use leeward_log::FlushPolicy;
 use leeward_model::ClusterId;
 
+use crate::group::GroupSettings;
 use crate::limits;
 
 /// Host and port that clients are told to connect to.
@@ -34,6 +35,7 @@ pub struct NodeConfig {
     /// Partitions of topics that are created without a number.
     pub default_partitions: i32,
     pub flush: FlushPolicy,
+    pub groups: GroupSettings,
     /// How often retention is looked after.
     pub retention_interval: Duration,
     /// One connection more than this is closed at once.
@@ -56,6 +58,7 @@ impl NodeConfig {
             auto_create_topics: true,
             default_partitions: 1,
             flush: FlushPolicy::OsDecides,
+            groups: GroupSettings::default(),
             retention_interval: Duration::from_secs(30),
             connections_max: limits::CONNECTIONS_MAX,
             request_bytes_max: limits::REQUEST_BYTES_MAX,

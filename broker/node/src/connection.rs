@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use leeward_wire::{FrameDecoder, FrameError};
@@ -12,8 +11,7 @@ use tokio::net::tcp::ReadHalf;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::Cluster;
-use crate::dispatch::{self, RequestError};
+use crate::dispatch::{self, RequestError, Shared};
 use crate::limits::READ_BYTES;
 
 /// Why a connection was closed by the node.
@@ -35,16 +33,16 @@ pub(crate) enum ConnectionError {
 pub(crate) async fn serve(
     mut stream: TcpStream,
     peer: SocketAddr,
-    cluster: &Arc<Cluster>,
+    shared: &Shared,
     stop: &CancellationToken,
 ) -> Result<(), ConnectionError> {
     stream.set_nodelay(true)?;
     let (mut from, mut to) = stream.split();
     let mut incoming = Incoming {
-        decoder: FrameDecoder { max_frame_bytes: cluster.config.request_bytes_max },
+        decoder: FrameDecoder { max_frame_bytes: shared.cluster.config.request_bytes_max },
         received: BytesMut::new(),
     };
-    let idle_max = cluster.config.idle_max;
+    let idle_max = shared.cluster.config.idle_max;
     loop {
         let request = tokio::select! {
             biased;
@@ -57,7 +55,7 @@ pub(crate) async fn serve(
         let answer = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            answer = dispatch::answer(cluster, peer, request) => answer?,
+            answer = dispatch::answer(shared, peer, request) => answer?,
         };
         if let Some(answer) = answer {
             timeout(idle_max, to.write_all(&answer)).await.map_err(|_| ConnectionError::Idle)??;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use leeward_model::TopicPartition;
 use leeward_wire::api::{
     ApiVersionsResponse, ApiVersionsResponseKey, RequestBody, SaslHandshakeResponse, versions,
 };
@@ -14,9 +15,21 @@ use leeward_wire::{
 
 use crate::api;
 use crate::cluster::Cluster;
+use crate::group::GroupService;
 
 /// What the node answers; everything else is absent from `ApiVersions` and closes the connection.
 const SERVED: &[ApiKey] = &[
+    ApiKey::OffsetCommit,
+    ApiKey::OffsetFetch,
+    ApiKey::FindCoordinator,
+    ApiKey::JoinGroup,
+    ApiKey::Heartbeat,
+    ApiKey::LeaveGroup,
+    ApiKey::SyncGroup,
+    ApiKey::DescribeGroups,
+    ApiKey::ListGroups,
+    ApiKey::DeleteGroups,
+    ApiKey::OffsetDelete,
     ApiKey::Produce,
     ApiKey::Fetch,
     ApiKey::ListOffsets,
@@ -35,6 +48,25 @@ const SERVED: &[ApiKey] = &[
     ApiKey::DescribeProducers,
 ];
 
+/// Positions are told by topic name: the newest version that does.
+const NAMED_POSITIONS_MAX: i16 = 9;
+
+/// The versions of an API that the node answers.
+fn served(api: ApiKey) -> Option<(i16, i16)> {
+    let (min, max) = versions(api).filter(|_| SERVED.contains(&api))?;
+    match api {
+        ApiKey::OffsetCommit | ApiKey::OffsetFetch => Some((min, max.min(NAMED_POSITIONS_MAX))),
+        _ => Some((min, max)),
+    }
+}
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) groups: GroupService,
+}
+
 /// Why a connection cannot go on after a request.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
@@ -48,7 +80,7 @@ pub(crate) enum RequestError {
 
 /// Answers one request; `None` where none is to be sent.
 pub(crate) async fn answer(
-    cluster: &Arc<Cluster>,
+    shared: &Shared,
     peer: SocketAddr,
     frame: Bytes,
 ) -> Result<Option<Bytes>, RequestError> {
@@ -65,16 +97,17 @@ pub(crate) async fn answer(
         return Err(RequestError::NotServed { api, version });
     }
     let body = RequestBody::decode(api, version, &mut input)?;
-    route(cluster, peer, &header, body).await
+    route(shared, peer, &header, body).await
 }
 
 async fn route(
-    cluster: &Arc<Cluster>,
-    _peer: SocketAddr,
+    shared: &Shared,
+    peer: SocketAddr,
     header: &RequestHeader,
     body: RequestBody,
 ) -> Result<Option<Bytes>, RequestError> {
     let version = header.api_version;
+    let cluster = &shared.cluster;
     match body {
         RequestBody::Produce(request) => {
             let silent = request.acks == 0;
@@ -91,7 +124,7 @@ async fn route(
         RequestBody::ApiVersions(_) => say(header, &api_versions(ErrorCode::NONE)),
         RequestBody::CreateTopics(request) => say(header, &api::topics::create(cluster, request).await),
         RequestBody::DeleteTopics(request) => {
-            say(header, &api::topics::delete(cluster, version, request).await)
+            say(header, &api::topics::delete(shared, version, request).await)
         }
         RequestBody::CreatePartitions(request) => {
             say(header, &api::topics::create_partitions(cluster, request).await)
@@ -123,6 +156,38 @@ async fn route(
             };
             say(header, &response)
         }
+        other => route_group(shared, peer, header, other).await,
+    }
+}
+
+async fn route_group(
+    shared: &Shared,
+    peer: SocketAddr,
+    header: &RequestHeader,
+    body: RequestBody,
+) -> Result<Option<Bytes>, RequestError> {
+    let version = header.api_version;
+    let Shared { cluster, groups } = shared;
+    match body {
+        RequestBody::FindCoordinator(request) => {
+            say(header, &api::groups::locate(cluster, version, &request))
+        }
+        RequestBody::JoinGroup(request) => {
+            let caller = api::groups::caller(header.client_id.as_deref(), peer);
+            say(header, &groups.join_group(request, version, caller).await)
+        }
+        RequestBody::SyncGroup(request) => say(header, &groups.sync_group(request).await),
+        RequestBody::Heartbeat(request) => say(header, &groups.heartbeat(request).await),
+        RequestBody::LeaveGroup(request) => say(header, &groups.leave_group(request, version).await),
+        RequestBody::OffsetCommit(request) => {
+            let exists = |partition: &TopicPartition| api::groups::exists(cluster, partition);
+            say(header, &groups.offset_commit(request, exists).await)
+        }
+        RequestBody::OffsetFetch(request) => say(header, &groups.offset_fetch(request, version).await),
+        RequestBody::OffsetDelete(request) => say(header, &groups.offset_delete(request).await),
+        RequestBody::DescribeGroups(request) => say(header, &groups.describe_groups(request, version).await),
+        RequestBody::ListGroups(request) => say(header, &groups.list_groups(request).await),
+        RequestBody::DeleteGroups(request) => say(header, &groups.delete_groups(request).await),
         other => Err(RequestError::NotServed { api: other.api(), version }),
     }
 }
@@ -133,7 +198,7 @@ fn say<M: Message>(header: &RequestHeader, response: &M) -> Result<Option<Bytes>
 
 fn api_versions(error: ErrorCode) -> ApiVersionsResponse {
     let key = |api: &ApiKey| {
-        let (min_version, max_version) = versions(*api)?;
+        let (min_version, max_version) = served(*api)?;
         Some(ApiVersionsResponseKey { api_key: api.code(), min_version, max_version })
     };
     ApiVersionsResponse {

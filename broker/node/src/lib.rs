@@ -10,6 +10,7 @@ pub mod group;
 pub mod limits;
 mod listener;
 mod node;
+mod offsets_log;
 mod partition;
 mod producers;
 mod retention;

@@ -47,3 +47,9 @@ pub(crate) const WAITERS_SWEPT_AT: usize = 32;
 
 /// How long shutdown waits for connections to finish their request.
 pub(crate) const SHUTDOWN_WAIT: Duration = Duration::from_secs(2);
+
+/// Size of the offsets topic's log in bytes at which it is rewritten to what it says.
+pub(crate) const OFFSETS_LOG_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// Bytes of the offsets topic that are read at a time.
+pub(crate) const OFFSETS_READ_BYTES: usize = 1024 * 1024;

@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use crate::cluster::Cluster;
 use crate::connection;
+use crate::dispatch::Shared;
 
 /// Pause after the operating system refused to hand over a connection, as when it has no descriptor left.
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
@@ -17,11 +17,11 @@ const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 /// Accepts until stopped.
 pub(crate) async fn run(
     listener: TcpListener,
-    cluster: Arc<Cluster>,
+    shared: Arc<Shared>,
     stop: CancellationToken,
     tasks: TaskTracker,
 ) {
-    let room = Arc::new(Semaphore::new(cluster.config.connections_max));
+    let room = Arc::new(Semaphore::new(shared.cluster.config.connections_max));
     loop {
         let accepted = tokio::select! {
             biased;
@@ -37,13 +37,13 @@ pub(crate) async fn run(
             }
         };
         let Ok(place) = room.clone().try_acquire_owned() else {
-            warn!(%peer, max = cluster.config.connections_max, "too many connections");
+            warn!(%peer, max = shared.cluster.config.connections_max, "too many connections");
             continue;
         };
-        let cluster = cluster.clone();
+        let shared = shared.clone();
         let stop = stop.clone();
         tasks.spawn(async move {
-            if let Err(error) = connection::serve(stream, peer, &cluster, &stop).await {
+            if let Err(error) = connection::serve(stream, peer, &shared, &stop).await {
                 debug!(%peer, %error, cause = ?std::error::Error::source(&error), "connection closed");
             }
             drop(place);

@@ -17,7 +17,10 @@ use tracing::{info, warn};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::cluster::{Cluster, topics_directory};
 use crate::config::{Endpoint, NodeConfig};
+use crate::dispatch::Shared;
+use crate::group::{GroupCoordinator, GroupService};
 use crate::limits::SHUTDOWN_WAIT;
+use crate::offsets_log::OffsetsPartition;
 use crate::{listener, retention};
 
 const LOCK: &str = "lock";
@@ -35,6 +38,8 @@ pub enum StartError {
     OtherCluster { found: ClusterId, wanted: ClusterId },
     #[error("the node's state cannot be used")]
     Catalogue(#[from] CatalogueError),
+    #[error("the groups' positions cannot be read: {message}")]
+    Offsets { message: String },
     #[error("a partition cannot be opened")]
     Partition(#[from] PartitionOpenError),
 }
@@ -65,12 +70,15 @@ impl Node {
         let listener = TcpListener::bind(listen).await.map_err(not_listening)?;
         let addr = listener.local_addr().map_err(not_listening)?;
         let opened = tokio::task::spawn_blocking(move || open(config, addr));
-        let (cluster, lock) = opened.await.expect("opening does not panic")?;
+        let Opened { cluster, lock, offsets, coordinator } = opened.await.expect("opening does not panic")?;
         let cluster = Arc::new(cluster);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
+        let (groups, coordinating) = GroupService::new(coordinator, offsets, stop.clone());
+        tasks.spawn(coordinating);
+        let shared = Arc::new(Shared { cluster: cluster.clone(), groups });
         tasks.spawn(retention::run(cluster.clone(), stop.clone()));
-        tasks.spawn(listener::run(listener, cluster.clone(), stop.clone(), tasks.clone()));
+        tasks.spawn(listener::run(listener, shared, stop.clone(), tasks.clone()));
         info!(%addr, cluster = cluster.id, "node started");
         Ok(RunningNode { addr, cluster, stop, tasks, _lock: lock })
     }
@@ -108,7 +116,14 @@ impl Drop for RunningNode {
     }
 }
 
-fn open(config: NodeConfig, addr: SocketAddr) -> Result<(Cluster, File), StartError> {
+struct Opened {
+    cluster: Cluster,
+    lock: File,
+    offsets: OffsetsPartition,
+    coordinator: GroupCoordinator,
+}
+
+fn open(config: NodeConfig, addr: SocketAddr) -> Result<Opened, StartError> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let directory = config.data_dir.clone();
     let unusable = |source| StartError::Directory { path: directory.clone(), source };
@@ -129,7 +144,12 @@ fn open(config: NodeConfig, addr: SocketAddr) -> Result<(Cluster, File), StartEr
         Some(endpoint) => endpoint.clone(),
         None => Endpoint { host: addr.ip().to_string(), port: addr.port() },
     };
-    Ok((Cluster::open(config, endpoint, disk, catalogue)?, lock))
+    let mut coordinator = GroupCoordinator::new(config.groups.clone());
+    let cluster = Cluster::open(config, endpoint, disk, catalogue)?;
+    let offsets = OffsetsPartition::open(&cluster)
+        .map_err(|refused| StartError::Offsets { message: refused.message })?;
+    offsets.load(&mut coordinator).map_err(|error| StartError::Offsets { message: error.to_string() })?;
+    Ok(Opened { cluster, lock, offsets, coordinator })
 }
 
 fn lock(directory: &Path) -> Result<File, StartError> {

@@ -144,6 +144,11 @@ impl Partition {
         Extent { start: state.log.start_offset(), end: state.log.end_offset() }
     }
 
+    /// Bytes of all batches.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.state.lock().log.size_bytes()
+    }
+
     /// Plans a read; the extent is that of the same moment.
     pub(crate) fn plan_read(
         &self,

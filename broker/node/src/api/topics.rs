@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use leeward_model::TopicName;
 use leeward_wire::api::{
     CreatePartitionsRequest, CreatePartitionsRequestTopic, CreatePartitionsResponse,
     CreatePartitionsResponseTopic, CreateTopicsRequest, CreateTopicsRequestTopic, CreateTopicsResponse,
@@ -13,6 +14,7 @@ use leeward_wire::{ErrorCode, Uuid};
 
 use super::{blocking, outcome};
 use crate::cluster::{Cluster, NewTopic, unknown_topic};
+use crate::dispatch::Shared;
 use crate::settings::{Overrides, TOPIC_KEYS};
 use crate::topic::Topic;
 use crate::validate::Refused;
@@ -122,11 +124,25 @@ fn asked_partitions(cluster: &Cluster, asked: &CreateTopicsRequestTopic) -> Resu
 
 /// Deletes topics by name or id.
 pub(crate) async fn delete(
-    cluster: &Arc<Cluster>,
+    shared: &Shared,
     version: i16,
     request: DeleteTopicsRequest,
 ) -> DeleteTopicsResponse {
-    let cluster = cluster.clone();
+    let cluster = shared.cluster.clone();
+    let response = delete_all(cluster, version, request).await;
+    for deleted in response.responses.iter().filter(|topic| topic.error_code == ErrorCode::NONE.code()) {
+        if let Some(Ok(name)) = deleted.name.as_deref().map(TopicName::new) {
+            shared.groups.topic_deleted(name).await;
+        }
+    }
+    response
+}
+
+async fn delete_all(
+    cluster: Arc<Cluster>,
+    version: i16,
+    request: DeleteTopicsRequest,
+) -> DeleteTopicsResponse {
     blocking(move || {
         let asked: Vec<DeleteTopicsRequestTopic> = if version >= DELETE_BY_ID_FROM {
             request.topics
