@@ -148,6 +148,9 @@ pub enum ClusterError {
     UnknownTopic { topic: String },
     #[error("{partition} has no leader at the moment")]
     NoLeader { partition: String },
+    /// The broker does not know the producer id and sequence of a batch, which it did not append.
+    #[error("producer has to take a new id for {partition}")]
+    IdentityLost { partition: String, source: Box<ClusterError> },
     #[error("{what} did not succeed within {after:?}")]
     Deadline { what: String, after: Duration, source: Option<Box<ClusterError>> },
 }
@@ -163,7 +166,10 @@ impl ClusterError {
             }
             Self::Request(source) => source.may_retry(),
             Self::Refused { code, .. } => code.is_retriable(),
-            Self::NoSuchBroker { .. } | Self::UnknownTopic { .. } | Self::NoLeader { .. } => true,
+            Self::NoSuchBroker { .. }
+            | Self::UnknownTopic { .. }
+            | Self::NoLeader { .. }
+            | Self::IdentityLost { .. } => true,
         }
     }
 
@@ -193,15 +199,34 @@ impl ClusterError {
             Self::WrongCluster { .. }
             | Self::Unreachable { .. }
             | Self::Missing { .. }
+            | Self::IdentityLost { .. }
             | Self::Deadline { .. } => false,
         }
+    }
+
+    /// Whether the call, with all its retries, ran out of time.
+    pub fn is_deadline(&self) -> bool {
+        matches!(self, Self::Deadline { .. })
+    }
+
+    /// Whether the member has to join its group again, which [`GroupConsumer`](crate::GroupConsumer) does by itself.
+    pub(crate) fn is_rebalance(&self) -> bool {
+        matches!(
+            self.code(),
+            Some(
+                ErrorCode::REBALANCE_IN_PROGRESS
+                    | ErrorCode::UNKNOWN_MEMBER_ID
+                    | ErrorCode::ILLEGAL_GENERATION
+                    | ErrorCode::MEMBER_ID_REQUIRED
+            )
+        )
     }
 
     /// The broker's error code, where a broker answered at all.
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Refused { code, .. } => Some(*code),
-            Self::Deadline { source: Some(source), .. } => source.code(),
+            Self::Deadline { source: Some(source), .. } | Self::IdentityLost { source, .. } => source.code(),
             _ => None,
         }
     }

@@ -52,7 +52,7 @@ pub struct ProduceAck {
 }
 
 impl ProduceAck {
-    const UNKNOWN: Self = Self { base_offset: -1, log_append_time: None, log_start: -1 };
+    pub(crate) const UNKNOWN: Self = Self { base_offset: -1, log_append_time: None, log_start: -1 };
 }
 
 /// A batch on its way.
