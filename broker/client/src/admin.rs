@@ -283,9 +283,9 @@ impl Cluster {
         before: &[(TopicPartition, i64)],
         within: Duration,
     ) -> PerPartition<i64> {
-        self.from_leaders("delete records", before, async |broker, part| {
+        self.from_leaders("delete records", before, |broker, part| async move {
             let connection = self.connection(broker, Lane::Shared).await?;
-            let request = delete_records(part, within);
+            let request = delete_records(&part, within);
             let answer = newest(&connection, &request).await?;
             let mut answered: BTreeMap<(String, i32), (ErrorCode, i64)> = answer
                 .topics
@@ -297,7 +297,7 @@ impl Cluster {
                     })
                 })
                 .collect();
-            Ok(per_partition(connection.address(), ApiKey::DeleteRecords, part, |key| answered.remove(key)))
+            Ok(per_partition(connection.address(), ApiKey::DeleteRecords, &part, |key| answered.remove(key)))
         })
         .await
     }

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 pub use map::{Broker, ClusterMap, Leader, Partition, Topic};
 pub(crate) use map::{LeaderHint, TopicTrouble};
 pub use pool::Lane;
-pub(crate) use route::newest;
+pub(crate) use route::{Deadline, newest};
 
 use crate::{
     Address, ClientConfig, ClusterError, ConnectError, Connection, RequestError, connection::Dialer,

@@ -28,6 +28,11 @@ impl Deadline {
         Self { at: Instant::now() + after, after }
     }
 
+    /// What `call` gives, unless time is over first.
+    pub(crate) async fn bound<T>(&self, call: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout_at(self.at, call).await.ok()
+    }
+
     /// The error of a call that ran out of time.
     pub(crate) fn missed(&self, what: &str, source: Option<ClusterError>) -> ClusterError {
         ClusterError::Deadline { what: what.to_owned(), after: self.after, source: source.map(Box::new) }
@@ -46,20 +51,26 @@ impl Deadline {
 
 impl Cluster {
     /// Calls `attempt` until it succeeds, fails for good, or the configured time is over.
-    pub(crate) async fn retrying<T>(
+    pub(crate) async fn retrying<T, F>(
         &self,
         what: &str,
-        attempt: impl AsyncFnMut() -> Result<T, ClusterError>,
-    ) -> Result<T, ClusterError> {
+        attempt: impl FnMut() -> F,
+    ) -> Result<T, ClusterError>
+    where
+        F: Future<Output = Result<T, ClusterError>>,
+    {
         self.retrying_within(self.config().timeouts.operation, what, attempt).await
     }
 
-    pub(crate) async fn retrying_within<T>(
+    pub(crate) async fn retrying_within<T, F>(
         &self,
         within: Duration,
         what: &str,
-        mut attempt: impl AsyncFnMut() -> Result<T, ClusterError>,
-    ) -> Result<T, ClusterError> {
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, ClusterError>
+    where
+        F: Future<Output = Result<T, ClusterError>>,
+    {
         let deadline = Deadline::within(within);
         for count in 0.. {
             let error = match tokio::time::timeout_at(deadline.at, attempt()).await {
