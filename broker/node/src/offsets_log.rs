@@ -40,14 +40,13 @@ pub(crate) struct OffsetsPartition {
 impl OffsetsPartition {
     /// Opens the topic, creating it in a new cluster.
     pub(crate) fn open(cluster: &Cluster) -> Result<Self, Refused> {
-        let topic = match cluster.topic(OFFSETS_TOPIC) {
-            Some(topic) => topic,
-            None => {
-                let settings = [("cleanup.policy", "compact"), ("segment.bytes", "8388608")];
-                let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
-                let settings = Overrides::from(settings);
-                cluster.create_topic(&NewTopic { name: OFFSETS_TOPIC.to_owned(), partitions: 1, settings })?
-            }
+        let topic = if let Some(topic) = cluster.topic(OFFSETS_TOPIC) {
+            topic
+        } else {
+            let settings = [("cleanup.policy", "compact"), ("segment.bytes", "8388608")];
+            let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let settings = Overrides::from(settings);
+            cluster.create_topic(&NewTopic { name: OFFSETS_TOPIC.to_owned(), partitions: 1, settings })?
         };
         let partition = topic.partition(0).expect("a topic has at least one partition");
         Ok(Self { partition, rewrite_at_bytes: Arc::new(AtomicU64::new(OFFSETS_LOG_BYTES_MAX)) })
