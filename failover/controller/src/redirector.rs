@@ -1,9 +1,19 @@
 //! Moving the names that clients resolve: what the controller asks of a provider, and nothing about any provider.
 
+mod drift;
+mod managed;
+mod resolvers;
+mod rfc2136;
+
 use std::fmt;
 
 use futures::future::BoxFuture;
 use leeward_model::{FencingEpoch, RegionName};
+
+pub use drift::{DnsMetrics, Sighting, watch as watch_name};
+pub use managed::{InvalidManagedName, ManagedName};
+pub use resolvers::ResolverView;
+pub use rfc2136::{Move, MoveError, NameServers, Refusal, Rfc2136Redirector};
 
 /// What a name answers at its authoritative servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
