@@ -51,7 +51,7 @@ impl Reply {
 
     /// What was wrong with our signature, in the server's words. Such an answer is itself unsigned (RFC 8945 §5.3.2).
     pub(crate) fn signature_error(&self) -> Option<TsigError> {
-        self.message.signature().and_then(|signature| signature.data.error.clone())
+        self.message.signature().and_then(|signature| signature.data.error)
     }
 
     /// Whether it tells what the zone holds or held, so that acting on a forged one would be wrong.
@@ -143,9 +143,8 @@ async fn over_datagrams(
     socket.connect(server).await.map_err(unreachable)?;
     for _ in 0..DATAGRAMS_MAX {
         socket.send(bytes).await.map_err(unreachable)?;
-        match timeout(DATAGRAM_WAIT, matching_datagram(&socket, request)).await {
-            Ok(answered) => return answered.map_err(unreachable),
-            Err(_) => continue,
+        if let Ok(answered) = timeout(DATAGRAM_WAIT, matching_datagram(&socket, request)).await {
+            return answered.map_err(unreachable);
         }
     }
     Err(ExchangeError::Silent { server })
