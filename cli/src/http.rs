@@ -1,17 +1,30 @@
 //! `/metrics`, `/healthz` and `/readyz` of every process.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+use futures::future::{BoxFuture, join_all};
 use prometheus::{Encoder, Registry, TextEncoder};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
+
+/// How long one condition may take to say whether it holds; past it the process is not ready.
+const READY_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// One condition that must hold for a process to be ready, and what to call it.
 pub(crate) struct ReadyCheck {
-    pub(crate) name: String,
-    pub(crate) is_ready: Box<dyn Fn() -> bool + Send + Sync>,
+    name: String,
+    is_ready: Box<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>,
+}
+
+impl ReadyCheck {
+    pub(crate) fn new<F>(name: impl Into<String>, is_ready: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = bool> + Send + 'static,
+    {
+        Self { name: name.into(), is_ready: Box::new(move || Box::pin(is_ready())) }
+    }
 }
 
 #[derive(Clone)]
@@ -20,18 +33,23 @@ struct Served {
     checks: Arc<Vec<ReadyCheck>>,
 }
 
-/// Serves until `stop`; `more` is what a role adds, such as the controller's REST.
+/// Takes the address; what connects before [`serve`] waits.
 ///
 /// # Errors
 ///
 /// Where the address cannot be listened on.
-pub(crate) async fn serve(
-    listen: SocketAddr,
+pub(crate) async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(listen).await.with_context(|| format!("`listen.http` {listen} cannot be listened on"))
+}
+
+/// Serves until `stop`; `more` is what a role adds, such as the controller's REST.
+pub(crate) fn serve(
+    listener: TcpListener,
     registry: Registry,
     checks: Vec<ReadyCheck>,
     more: Router,
     stop: CancellationToken,
-) -> anyhow::Result<()> {
+) {
     let served = Served { registry, checks: Arc::new(checks) };
     let router = Router::new()
         .route("/metrics", get(metrics))
@@ -39,15 +57,12 @@ pub(crate) async fn serve(
         .route("/readyz", get(ready))
         .with_state(served)
         .merge(more);
-    let listener =
-        TcpListener::bind(listen).await.with_context(|| format!("http cannot listen on {listen}"))?;
     tokio::spawn(async move {
         let stopped = async move { stop.cancelled().await };
         if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
             tracing::error!(%error, "http server ended");
         }
     });
-    Ok(())
 }
 
 async fn metrics(State(served): State<Served>) -> impl IntoResponse {
@@ -63,12 +78,15 @@ async fn metrics(State(served): State<Served>) -> impl IntoResponse {
 }
 
 async fn ready(State(served): State<Served>) -> impl IntoResponse {
-    let lines: Vec<_> = served.checks.iter().map(|check| (check.name.as_str(), (check.is_ready)())).collect();
-    let status =
-        if lines.iter().all(|(_, ok)| *ok) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let lines = join_all(served.checks.iter().map(|check| async {
+        let holds = timeout(READY_WAIT_MAX, (check.is_ready)()).await.unwrap_or(false);
+        (check.name.as_str(), holds)
+    }))
+    .await;
+    let all = lines.iter().all(|(_, holds)| *holds);
     let text: String = lines
         .iter()
-        .map(|(name, ok)| format!("{name}: {}\n", if *ok { "ready" } else { "waiting" }))
+        .map(|(name, holds)| format!("{name}: {}\n", if *holds { "ready" } else { "waiting" }))
         .collect();
-    (status, text)
+    (if all { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text)
 }

@@ -1,0 +1,114 @@
+//! What the roles of one process share: the policy, the settings, and where those of them that run already are.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+use anyhow::Context;
+use leeward_model::RegionName;
+use leeward_policies::{Kafka, Region, Topology};
+use prometheus::Registry;
+
+use crate::{
+    args::{Role, ServeArguments},
+    settings::Settings,
+};
+
+/// What the roles of one process share.
+pub(super) struct Site {
+    pub(super) topology: Topology,
+    pub(super) settings: Settings,
+    pub(super) data: PathBuf,
+    pub(super) roles: BTreeSet<Role>,
+    /// The region in which the process stands; without it, it stands in all of them.
+    pub(super) region: Option<RegionName>,
+    pub(super) registry: Registry,
+    /// Embedded regions that run in this process: where they listen.
+    pub(super) nodes: BTreeMap<RegionName, String>,
+}
+
+impl Site {
+    /// # Errors
+    ///
+    /// Where the topology has no such region.
+    pub(super) fn new(
+        topology: Topology,
+        settings: Settings,
+        arguments: &ServeArguments,
+    ) -> anyhow::Result<Self> {
+        let region = arguments.region.as_deref().map(|name| named_region(&topology, name)).transpose()?;
+        let roles = if arguments.roles.is_empty() {
+            every_role(&topology)
+        } else {
+            arguments.roles.iter().copied().collect()
+        };
+        Ok(Self {
+            topology,
+            settings,
+            data: arguments.data.clone(),
+            roles,
+            region,
+            registry: Registry::new(),
+            nodes: BTreeMap::new(),
+        })
+    }
+
+    /// The data regions in which this process stands, the primary first.
+    pub(super) fn regions(&self) -> Vec<Region> {
+        let stands_in = |region: &&Region| self.region.as_ref().is_none_or(|own| *own == region.name);
+        self.topology.data_regions().into_iter().filter(stands_in).cloned().collect()
+    }
+
+    /// Brokers of a region to begin with, as seen from this process.
+    ///
+    /// # Errors
+    ///
+    /// Where an embedded region runs in another process and nobody says where.
+    pub(super) fn bootstrap(&self, region: &Region) -> anyhow::Result<Vec<String>> {
+        if let Some(bootstrap) = self.settings.bootstrap.get(region.name.as_str()) {
+            return Ok(bootstrap.clone());
+        }
+        if let Some(node) = self.nodes.get(&region.name) {
+            return Ok(vec![node.clone()]);
+        }
+        match &region.kafka {
+            Some(Kafka::Cluster(cluster)) => Ok(cluster.bootstrap.iter().map(ToString::to_string).collect()),
+            Some(Kafka::Embedded(embedded)) if embedded.listen.port() != 0 => {
+                Ok(vec![embedded.listen.to_string()])
+            }
+            Some(Kafka::Embedded(_)) => anyhow::bail!(
+                "region {name} runs in another process; `bootstrap.{name}` must say where",
+                name = region.name
+            ),
+            None => anyhow::bail!("region {} has no Kafka", region.name),
+        }
+    }
+}
+
+fn named_region(topology: &Topology, name: &str) -> anyhow::Result<RegionName> {
+    let regions = || {
+        let names: Vec<_> = topology.spec.regions.iter().map(|region| region.name.to_string()).collect();
+        names.join(", ")
+    };
+    let found = topology.spec.regions.iter().find(|region| region.name.as_str() == name);
+    found
+        .map(|region| region.name.clone())
+        .with_context(|| format!("the topology has no region `{name}`; it has {}", regions()))
+}
+
+/// Every role that the topology has something to do for.
+fn every_role(topology: &Topology) -> BTreeSet<Role> {
+    let mut roles = BTreeSet::from([Role::Controller, Role::Agent, Role::Mirror]);
+    if topology.data_regions().iter().any(|region| matches!(region.kafka, Some(Kafka::Embedded(_)))) {
+        roles.insert(Role::Node);
+    }
+    let dns = &topology.spec.failover.dns;
+    if dns.iter().any(|record| matches!(record.provider, leeward_policies::DnsProvider::Embedded(_))) {
+        roles.insert(Role::Dns);
+    }
+    if topology.spec.buffer.enabled {
+        roles.insert(Role::Gateway);
+    }
+    roles
+}
