@@ -157,9 +157,10 @@ impl Cluster {
     ///
     /// [`ClusterError`], after retries.
     pub async fn describe_group(&self, group: &GroupName) -> Result<DescribedGroup, ClusterError> {
-        let request = DescribeGroupsRequest { groups: vec![group.as_str().to_owned()], ..Default::default() };
-        self.with_coordinator(ApiKey::DescribeGroups, group, async |connection| {
-            let answer = newest(connection, &request).await?;
+        let request = &DescribeGroupsRequest { groups: vec![group.as_str().to_owned()], ..Default::default() };
+        self.with_coordinator(ApiKey::DescribeGroups, group, |connection| async move {
+            let connection = &connection;
+            let answer = newest(connection, request).await?;
             let found = answer.groups.into_iter().next();
             let outcome = found.as_ref().map(|found| (found.error_code, found.error_message.clone()));
             let refused =
@@ -188,7 +189,8 @@ impl Cluster {
         group: &GroupName,
         partitions: Option<&[TopicPartition]>,
     ) -> Result<BTreeMap<TopicPartition, CommittedOffset>, ClusterError> {
-        self.with_coordinator(ApiKey::OffsetFetch, group, async |connection| {
+        self.with_coordinator(ApiKey::OffsetFetch, group, |connection| async move {
+            let connection = &connection;
             let version = connection
                 .version_up_to::<OffsetFetchRequest>(OFFSETS_BY_NAME)
                 .map_err(RequestError::from)?;
@@ -226,12 +228,13 @@ impl Cluster {
         if offsets.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let request = offset_commit(group, membership, offsets);
-        self.with_coordinator(ApiKey::OffsetCommit, group, async |connection| {
+        let request = &offset_commit(group, membership, offsets);
+        self.with_coordinator(ApiKey::OffsetCommit, group, |connection| async move {
+            let connection = &connection;
             let version = connection
                 .version_up_to::<OffsetCommitRequest>(OFFSETS_BY_NAME)
                 .map_err(RequestError::from)?;
-            let answer = connection.send(&request, version).await?;
+            let answer = connection.send(request, version).await?;
             let outcomes = read_commit(connection.address(), offsets, answer);
             // The coordinator refuses all partitions alike when it has moved or is not ready.
             let moved = outcomes.values().find_map(|outcome| match outcome {
@@ -249,9 +252,10 @@ impl Cluster {
     ///
     /// [`ClusterError`].
     pub async fn delete_group(&self, group: &GroupName) -> Result<(), ClusterError> {
-        let request = DeleteGroupsRequest { groups_names: vec![group.as_str().to_owned()] };
-        self.with_coordinator(ApiKey::DeleteGroups, group, async |connection| {
-            let answer = newest(connection, &request).await?;
+        let request = &DeleteGroupsRequest { groups_names: vec![group.as_str().to_owned()] };
+        self.with_coordinator(ApiKey::DeleteGroups, group, |connection| async move {
+            let connection = &connection;
+            let answer = newest(connection, request).await?;
             let outcome = answer.results.into_iter().next().map(|found| (found.error_code, None));
             said(ApiKey::DeleteGroups, connection.address(), format!("group {group}"), outcome)
         })
@@ -268,16 +272,19 @@ impl Cluster {
     }
 
     /// Calls `attempt` with a connection to the group's broker, again after it has moved or could not be reached.
-    pub(crate) async fn with_coordinator<T>(
+    pub(crate) async fn with_coordinator<T, F>(
         &self,
         api: ApiKey,
         group: &GroupName,
-        mut attempt: impl AsyncFnMut(&Connection) -> Result<T, ClusterError>,
-    ) -> Result<T, ClusterError> {
+        attempt: impl Fn(Connection) -> F,
+    ) -> Result<T, ClusterError>
+    where
+        F: Future<Output = Result<T, ClusterError>>,
+    {
         let what = format!("{} for group {group}", api.name());
         self.retrying(&what, async || {
             let connection = self.coordinator_connection(group, Lane::Shared).await?;
-            let outcome = attempt(&connection).await;
+            let outcome = attempt(connection).await;
             if let Err(error) = &outcome
                 && (is_coordinator_error(error) || matches!(error, ClusterError::Request(_)))
             {
