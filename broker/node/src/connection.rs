@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
+use leeward_wire::frame::PREFIX_BYTES;
 use leeward_wire::{FrameDecoder, FrameError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -12,7 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::dispatch::{self, RequestError, Shared};
-use crate::limits::READ_BYTES;
+use crate::limits::{READ_BYTES, READ_BYTES_MIN};
 
 /// Why a connection was closed by the node.
 #[derive(Debug, thiserror::Error)]
@@ -75,10 +76,22 @@ impl Incoming {
             if let Some(frame) = self.decoder.decode(&mut self.received)? {
                 return Ok(Some(frame));
             }
-            self.received.reserve(READ_BYTES);
+            self.make_room();
             if from.read_buf(&mut self.received).await? == 0 {
                 return if self.received.is_empty() { Ok(None) } else { Err(ConnectionError::Cut) };
             }
         }
+    }
+    /// Makes room for the rest of a request that has begun, in steps no larger than what came; a connection that
+    /// waits for its next request holds little.
+    fn make_room(&mut self) {
+        let have = self.received.len();
+        if have == 0 {
+            self.received = BytesMut::with_capacity(READ_BYTES_MIN);
+            return;
+        }
+        let declared = self.received.first_chunk().map_or(0, |prefix| u32::from_be_bytes(*prefix) as usize);
+        let missing = (PREFIX_BYTES + declared).saturating_sub(have);
+        self.received.reserve(missing.clamp(READ_BYTES_MIN, have.max(READ_BYTES)));
     }
 }

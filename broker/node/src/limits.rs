@@ -12,7 +12,10 @@ pub const REQUEST_BYTES_MAX: usize = 100 * 1024 * 1024;
 /// closed.
 pub const IDLE_MAX: Duration = Duration::from_mins(10);
 
-/// Bytes that a connection reads at a time.
+/// Bytes that a connection makes room for while it waits for a request.
+pub(crate) const READ_BYTES_MIN: usize = 2 * 1024;
+
+/// Bytes that a connection makes room for at a time in a request; more only as much as it has received of it.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
 
 /// Longest wait of a fetch for new records; a longer wish is cut to it.

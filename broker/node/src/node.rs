@@ -144,12 +144,28 @@ fn open(config: NodeConfig, addr: SocketAddr) -> Result<Opened, StartError> {
         Some(endpoint) => endpoint.clone(),
         None => Endpoint { host: addr.ip().to_string(), port: addr.port() },
     };
+    remove_orphans(&directory, &catalogue).map_err(unusable)?;
     let mut coordinator = GroupCoordinator::new(config.groups.clone());
     let cluster = Cluster::open(config, endpoint, disk, catalogue)?;
     let offsets = OffsetsPartition::open(&cluster)
         .map_err(|refused| StartError::Offsets { message: refused.message })?;
     offsets.load(&mut coordinator).map_err(|error| StartError::Offsets { message: error.to_string() })?;
     Ok(Opened { cluster, lock, offsets, coordinator })
+}
+
+/// Removes what is left of topics whose creation or deletion was cut short.
+fn remove_orphans(directory: &Path, catalogue: &Catalogue) -> io::Result<()> {
+    let topics = &catalogue.contents().topics;
+    for entry in std::fs::read_dir(topics_directory(directory))? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_known = topics.values().any(|topic| name.to_str() == Some(&topic.id));
+        if !is_known && entry.file_type()?.is_dir() {
+            info!(directory = %entry.path().display(), "removing what is left of a topic");
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn lock(directory: &Path) -> Result<File, StartError> {

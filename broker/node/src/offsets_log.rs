@@ -169,3 +169,46 @@ fn for_each_record(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use leeward_log::{FlushPolicy, SimulatedDisk};
+    use parking_lot::RwLock;
+
+    use super::*;
+    use crate::settings::{BrokerSettings, TopicSettings};
+
+    fn partition() -> Partition {
+        let overrides = Overrides::from([("segment.bytes".to_owned(), "1000".to_owned())]);
+        let settings = TopicSettings::new(&BrokerSettings::default(), &overrides);
+        let disk = Arc::new(SimulatedDisk::new(1));
+        let settings = Arc::new(RwLock::new(Arc::new(settings)));
+        let name = OFFSETS_TOPIC.to_owned();
+        Partition::open(name, disk, Path::new("/data/0"), FlushPolicy::OsDecides, settings).unwrap()
+    }
+
+    fn write(partition: &Partition, key: &'static str, value: Option<String>) {
+        let record = (Bytes::from_static(key.as_bytes()), value.map(Bytes::from));
+        partition.append(&build(&[record]).unwrap(), now_ms()).unwrap();
+    }
+
+    #[test]
+    fn a_rewritten_log_says_the_same_in_fewer_bytes() {
+        let partition = partition();
+        for n in 0..100 {
+            write(&partition, "a", Some(format!("a{n}")));
+            write(&partition, "b", Some(format!("b{n}")));
+        }
+        write(&partition, "b", None);
+        let end = partition.extent().end;
+        let before = latest(&partition).unwrap();
+
+        rewrite(&partition, &AtomicU64::new(0));
+
+        assert_eq!(latest(&partition).unwrap(), before);
+        assert_eq!(partition.extent().start, end);
+        assert!(partition.size_bytes() < 2000);
+    }
+}

@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 use crate::limits::{DECOMPRESSED_BYTES_MAX, WAITERS_SWEPT_AT};
 use crate::producers::{ActiveProducer, Producers, Verdict};
 use crate::settings::TopicSettings;
-use crate::validate::{Refused, check_records, check_size};
+use crate::validate::{Refused, check_records, check_size, recompressed};
 
 /// The epoch of every leadership: one node leads for good.
 pub(crate) const LEADER_EPOCH: i32 = 0;
@@ -100,6 +100,8 @@ impl Partition {
     pub(crate) fn append(&self, batch: &RecordBatch, now_ms: i64) -> Result<Appended, Refused> {
         let checked_by = self.settings.read().clone();
         check_records(batch, &checked_by, now_ms)?;
+        let recompressed = recompressed(batch, &checked_by)?;
+        let batch = recompressed.as_ref().unwrap_or(batch);
         let mut state = self.state.lock();
         if state.deleted {
             return Err(Refused::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, "the topic was deleted"));

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use leeward_wire::record::Compression;
+
 /// Settings that were set, by name.
 pub(crate) type Overrides = BTreeMap<String, String>;
 
@@ -212,6 +214,8 @@ pub(crate) struct TopicSettings {
     /// -1 keeps records whatever their size.
     pub(crate) retention_bytes: i64,
     pub(crate) segment_bytes: u64,
+    /// The codec that batches are stored in; `None` leaves each as it was sent.
+    pub(crate) compression: Option<Compression>,
 }
 
 impl TopicSettings {
@@ -228,6 +232,14 @@ impl TopicSettings {
             retention_ms: number("retention.ms"),
             retention_bytes: number("retention.bytes"),
             segment_bytes: number("segment.bytes").unsigned_abs(),
+            compression: match brokers.value("compression.type", topic) {
+                "uncompressed" => Some(Compression::None),
+                "gzip" => Some(Compression::Gzip),
+                "snappy" => Some(Compression::Snappy),
+                "lz4" => Some(Compression::Lz4),
+                "zstd" => Some(Compression::Zstd),
+                _ => None,
+            },
         }
     }
 }

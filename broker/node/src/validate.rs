@@ -1,7 +1,7 @@
 //! Whether a batch may be appended, by what Apache Kafka checks of it.
 
 use leeward_wire::ErrorCode;
-use leeward_wire::record::{BatchError, Record, RecordBatch, split_batches};
+use leeward_wire::record::{BatchError, Record, RecordBatch, Reencode, reencode, split_batches};
 
 use bytes::Bytes;
 
@@ -127,6 +127,25 @@ fn check_time(
         ));
     }
     Ok(())
+}
+
+/// The batch in the topic's codec, where the topic has one and the batch another.
+pub(crate) fn recompressed(
+    batch: &RecordBatch,
+    settings: &TopicSettings,
+) -> Result<Option<RecordBatch>, Refused> {
+    if settings.compression.is_none_or(|codec| codec == batch.compression()) {
+        return Ok(None);
+    }
+    let how = Reencode {
+        compression: settings.compression,
+        producer_id: batch.producer_id(),
+        producer_epoch: batch.producer_epoch(),
+        base_sequence: batch.base_sequence(),
+        limit_bytes: DECOMPRESSED_BYTES_MAX,
+    };
+    let reencoded = reencode(batch, |_| true, how).map_err(|error| invalid(error.to_string()))?;
+    Ok(reencoded.map(|reencoded| reencoded.batch))
 }
 
 fn invalid(message: impl Into<String>) -> Refused {

@@ -67,6 +67,17 @@ async fn a_directory_serves_one_node_at_a_time_and_one_cluster_only() {
 }
 
 #[tokio::test]
+async fn what_a_crash_left_of_a_deleted_topic_is_removed_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let left = folder.path().join("topics/AAAAAAAAAAAAAAAAAAAAAQ/0");
+    std::fs::create_dir_all(&left).unwrap();
+
+    let _node = node(folder.path()).await;
+
+    assert!(!left.parent().unwrap().exists());
+}
+
+#[tokio::test]
 async fn a_topic_made_again_has_another_id_and_no_records() {
     let folder = tempfile::tempdir().unwrap();
     let node = node(folder.path()).await;

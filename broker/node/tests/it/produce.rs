@@ -114,6 +114,18 @@ async fn batches_of_every_codec_are_stored_as_sent() {
 }
 
 #[tokio::test]
+async fn a_topic_with_its_own_codec_stores_every_batch_in_it() {
+    let (_folder, _node, mut client) = with_topic(&[("compression.type", "zstd")]).await;
+
+    client.produce("t", &batch(Compression::Gzip, &["one", "two"])).await.unwrap();
+
+    let stored = client.fetch("t", 0).await.records.unwrap();
+    let stored = split_batches(stored).next().unwrap().unwrap();
+    assert_eq!(stored.compression(), Compression::Zstd);
+    assert_eq!(client.values("t").await, [&b"one"[..], b"two"]);
+}
+
+#[tokio::test]
 async fn a_compressed_batch_of_garbage_is_refused() {
     let (_folder, _node, mut client) = with_topic(&[]).await;
     let plain = batch(Compression::None, &["not what gzip writes"]);
