@@ -149,24 +149,22 @@ impl Cluster {
         names: &[TopicName],
         within: Duration,
     ) -> Result<BTreeMap<TopicName, Result<(), ClusterError>>, ClusterError> {
-        let (address, answer) = self
-            .retrying("delete topics", async || {
-                let connection = self.controller_connection().await?;
-                let version = connection.version_for::<DeleteTopicsRequest>().map_err(RequestError::from)?;
-                let owned = names.iter().map(|name| name.as_str().to_owned());
-                let mut request =
-                    DeleteTopicsRequest { timeout_ms: millis(within), ..DeleteTopicsRequest::default() };
-                if version >= DELETE_TOPICS_STRUCTURED {
-                    request.topics = owned
-                        .map(|name| DeleteTopicsRequestTopic { name: Some(name), ..Default::default() })
-                        .collect();
-                } else {
-                    request.topic_names = owned.collect();
-                }
-                let answer = connection.send(&request, version).await?;
-                Ok((connection.address().clone(), answer))
-            })
-            .await?;
+        let (address, answer) = retrying!(self, "delete topics", async {
+            let connection = self.controller_connection().await?;
+            let version = connection.version_for::<DeleteTopicsRequest>().map_err(RequestError::from)?;
+            let owned = names.iter().map(|name| name.as_str().to_owned());
+            let mut request =
+                DeleteTopicsRequest { timeout_ms: millis(within), ..DeleteTopicsRequest::default() };
+            if version >= DELETE_TOPICS_STRUCTURED {
+                request.topics = owned
+                    .map(|name| DeleteTopicsRequestTopic { name: Some(name), ..Default::default() })
+                    .collect();
+            } else {
+                request.topic_names = owned.collect();
+            }
+            let answer = connection.send(&request, version).await?;
+            Ok((connection.address().clone(), answer))
+        })?;
         let mut outcomes: BTreeMap<_, _> = answer
             .responses
             .into_iter()
@@ -230,7 +228,7 @@ impl Cluster {
             }],
             ..DescribeConfigsRequest::default()
         };
-        self.retrying("describe configs", async || {
+        retrying!(self, "describe configs", async {
             let connection = match resource {
                 ConfigResource::Broker(id) => self.connection(*id, Lane::Shared).await?,
                 ConfigResource::Topic(_) | ConfigResource::AllBrokers => self.any_connection().await?,
@@ -242,7 +240,6 @@ impl Cluster {
             let entries = result.map(|found| found.configs).unwrap_or_default();
             Ok(entries.into_iter().map(|entry| (entry.name.clone(), config_entry(entry))).collect())
         })
-        .await
     }
 
     /// Changes configuration entries of a resource and leaves all others as they are.
@@ -264,7 +261,7 @@ impl Cluster {
             }],
             validate_only: false,
         };
-        self.retrying("alter configs", async || {
+        retrying!(self, "alter configs", async {
             let connection = match resource {
                 ConfigResource::Broker(id) => self.connection(*id, Lane::Shared).await?,
                 ConfigResource::Topic(_) | ConfigResource::AllBrokers => self.controller_connection().await?,
@@ -274,7 +271,6 @@ impl Cluster {
                 answer.responses.into_iter().next().map(|found| (found.error_code, found.error_message));
             said(ApiKey::IncrementalAlterConfigs, connection.address(), resource.to_string(), outcome)
         })
-        .await
     }
 
     /// Deletes the records before an offset in each partition, -1 for all; tells the new first offsets.
@@ -283,8 +279,8 @@ impl Cluster {
         before: &[(TopicPartition, i64)],
         within: Duration,
     ) -> PerPartition<i64> {
-        self.from_leaders("delete records", before, |broker, part| async move {
-            let connection = self.connection(broker, Lane::Shared).await?;
+        self.from_leaders("delete records", before, |cluster, broker, part| async move {
+            let connection = cluster.connection(broker, Lane::Shared).await?;
             let request = delete_records(&part, within);
             let answer = newest(&connection, &request).await?;
             let mut answered: BTreeMap<(String, i32), (ErrorCode, i64)> = answer
@@ -313,7 +309,7 @@ impl Cluster {
             transaction_timeout_ms: i32::MAX,
             ..Default::default()
         };
-        self.retrying("init producer id", async || {
+        retrying!(self, "init producer id", async {
             let connection = self.any_connection().await?;
             let answer = newest(&connection, &request).await?;
             let subject = || "an idempotent producer".to_owned();
@@ -329,7 +325,6 @@ impl Cluster {
                 }
             })
         })
-        .await
     }
 
     async fn ask_controller<R: leeward_wire::Request>(
@@ -337,12 +332,11 @@ impl Cluster {
         what: &str,
         request: &R,
     ) -> Result<(Address, R::Response), ClusterError> {
-        self.retrying(what, async || {
+        retrying!(self, what, async {
             let connection = self.controller_connection().await?;
             let answer = newest(&connection, request).await?;
             Ok((connection.address().clone(), answer))
         })
-        .await
     }
 }
 

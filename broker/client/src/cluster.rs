@@ -2,6 +2,8 @@
 
 mod map;
 mod pool;
+#[macro_use]
+mod retry;
 mod route;
 mod search;
 
@@ -19,7 +21,8 @@ use tokio::sync::Semaphore;
 pub use map::{Broker, ClusterMap, Leader, Partition, Topic};
 pub(crate) use map::{LeaderHint, TopicTrouble};
 pub use pool::Lane;
-pub(crate) use route::{Deadline, newest};
+pub(crate) use retry::Retry;
+pub(crate) use route::newest;
 
 use crate::{
     Address, ClientConfig, ClusterError, ConnectError, Connection, RequestError, connection::Dialer,
@@ -104,11 +107,10 @@ impl Cluster {
     ///
     /// [`ClusterError`], after retries.
     pub async fn metadata(&self, topics: TopicSelection<'_>) -> Result<ClusterMap, ClusterError> {
-        self.retrying("metadata", async || {
+        retrying!(self, "metadata", async {
             let answer = self.ask_metadata(topics).await?;
             Ok(self.take_over(answer)?.0)
         })
-        .await
     }
 
     /// The topic, asked for where it is not known yet.
@@ -186,7 +188,7 @@ impl Cluster {
     pub async fn connection(&self, broker: i32, lane: Lane) -> Result<Connection, ClusterError> {
         let map = self.map();
         let known = map.brokers.get(&broker).ok_or(ClusterError::NoSuchBroker { broker })?;
-        let opening = async || {
+        let opening = async {
             let opened = self.shared.dialer.open(&known.address, Some(&map.cluster_id)).await?;
             Ok(opened.connection)
         };

@@ -115,7 +115,7 @@ impl Cluster {
     ///
     /// [`ClusterError`] where one of the brokers does not answer: a list with gaps would look like deleted groups.
     pub async fn list_groups(&self) -> Result<Vec<ListedGroup>, ClusterError> {
-        self.retrying("list groups", async || {
+        retrying!(self, "list groups", async {
             let brokers: Vec<_> = self.map().brokers.keys().copied().collect();
             let mut groups = BTreeMap::new();
             for broker in brokers {
@@ -135,7 +135,6 @@ impl Cluster {
                 })
                 .collect())
         })
-        .await
     }
 
     /// States and members of groups. A group that nobody knows is `Dead` and without members.
@@ -157,10 +156,10 @@ impl Cluster {
     ///
     /// [`ClusterError`], after retries.
     pub async fn describe_group(&self, group: &GroupName) -> Result<DescribedGroup, ClusterError> {
-        let request = &DescribeGroupsRequest { groups: vec![group.as_str().to_owned()], ..Default::default() };
+        let request =
+            &DescribeGroupsRequest { groups: vec![group.as_str().to_owned()], ..Default::default() };
         self.with_coordinator(ApiKey::DescribeGroups, group, |connection| async move {
-            let connection = &connection;
-            let answer = newest(connection, request).await?;
+            let answer = newest(&connection, request).await?;
             let found = answer.groups.into_iter().next();
             let outcome = found.as_ref().map(|found| (found.error_code, found.error_message.clone()));
             let refused =
@@ -190,13 +189,12 @@ impl Cluster {
         partitions: Option<&[TopicPartition]>,
     ) -> Result<BTreeMap<TopicPartition, CommittedOffset>, ClusterError> {
         self.with_coordinator(ApiKey::OffsetFetch, group, |connection| async move {
-            let connection = &connection;
             let version = connection
                 .version_up_to::<OffsetFetchRequest>(OFFSETS_BY_NAME)
                 .map_err(RequestError::from)?;
             let request = offset_fetch(group, partitions, version);
             let answer = connection.send(&request, version).await?;
-            read_positions(connection, group, answer)
+            read_positions(&connection, group, answer)
         })
         .await
     }
@@ -230,7 +228,6 @@ impl Cluster {
         }
         let request = &offset_commit(group, membership, offsets);
         self.with_coordinator(ApiKey::OffsetCommit, group, |connection| async move {
-            let connection = &connection;
             let version = connection
                 .version_up_to::<OffsetCommitRequest>(OFFSETS_BY_NAME)
                 .map_err(RequestError::from)?;
@@ -254,8 +251,7 @@ impl Cluster {
     pub async fn delete_group(&self, group: &GroupName) -> Result<(), ClusterError> {
         let request = &DeleteGroupsRequest { groups_names: vec![group.as_str().to_owned()] };
         self.with_coordinator(ApiKey::DeleteGroups, group, |connection| async move {
-            let connection = &connection;
-            let answer = newest(connection, request).await?;
+            let answer = newest(&connection, request).await?;
             let outcome = answer.results.into_iter().next().map(|found| (found.error_code, None));
             said(ApiKey::DeleteGroups, connection.address(), format!("group {group}"), outcome)
         })
@@ -276,13 +272,13 @@ impl Cluster {
         &self,
         api: ApiKey,
         group: &GroupName,
-        attempt: impl Fn(Connection) -> F,
+        mut attempt: impl FnMut(Connection) -> F,
     ) -> Result<T, ClusterError>
     where
         F: Future<Output = Result<T, ClusterError>>,
     {
         let what = format!("{} for group {group}", api.name());
-        self.retrying(&what, async || {
+        retrying!(self, &what, async {
             let connection = self.coordinator_connection(group, Lane::Shared).await?;
             let outcome = attempt(connection).await;
             if let Err(error) = &outcome
@@ -292,7 +288,6 @@ impl Cluster {
             }
             outcome
         })
-        .await
     }
 }
 

@@ -1,9 +1,11 @@
 //! A Kafka cluster as one handle, over TCP, TLS and SASL. Knows nothing of regions, mirrors and failovers.
 
+#[macro_use]
+mod cluster;
+
 mod address;
 mod admin;
 mod backoff;
-mod cluster;
 mod config;
 mod connection;
 mod consumer;

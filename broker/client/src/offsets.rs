@@ -11,7 +11,7 @@ use leeward_wire::{
     },
 };
 
-use crate::{Address, Cluster, ClusterError, EpochEnd, Isolation, Lane, RequestError, cluster::Deadline};
+use crate::{Address, Cluster, ClusterError, EpochEnd, Isolation, Lane, RequestError, cluster::Retry};
 
 /// First version of `ListOffsets` that finds the record with the largest timestamp.
 const LIST_OFFSETS_MAX_TIMESTAMP: i16 = 7;
@@ -62,8 +62,8 @@ impl Cluster {
         wanted: &[(TopicPartition, OffsetSpec)],
         isolation: Isolation,
     ) -> PerPartition<ListedOffset> {
-        self.from_leaders("list offsets", wanted, |broker, part| async move {
-            self.list_offsets_of(broker, &part, isolation).await
+        self.from_leaders("list offsets", wanted, |cluster, broker, part| async move {
+            cluster.list_offsets_of(broker, &part, isolation).await
         })
         .await
     }
@@ -84,8 +84,8 @@ impl Cluster {
 
     /// Finds where leader epochs ended, as far as the leaders know them.
     pub async fn offsets_for_leader_epoch(&self, wanted: &[(TopicPartition, i32)]) -> PerPartition<EpochEnd> {
-        self.from_leaders("offsets for leader epochs", wanted, |broker, part| async move {
-            self.epoch_ends_of(broker, &part).await
+        self.from_leaders("offsets for leader epochs", wanted, |cluster, broker, part| async move {
+            cluster.epoch_ends_of(broker, &part).await
         })
         .await
     }
@@ -95,34 +95,31 @@ impl Cluster {
         &self,
         what: &str,
         wanted: &[(TopicPartition, Q)],
-        ask: impl Fn(i32, Vec<(TopicPartition, Q)>) -> F,
+        ask: impl Fn(Self, i32, Vec<(TopicPartition, Q)>) -> F,
     ) -> PerPartition<T>
     where
         F: Future<Output = Result<PerPartition<T>, ClusterError>>,
     {
         let mut outcomes: PerPartition<T> = BTreeMap::new();
         let mut open: Vec<_> = wanted.to_vec();
-        let deadline = Deadline::within(self.config().timeouts.operation);
-        let mut attempt = 0;
-        let missed = loop {
-            let Some((answers, left)) = deadline.bound(self.one_round(&open, &ask)).await else {
-                break deadline.missed(what, None);
+        let mut retry = Retry::new(self, self.config().timeouts.operation, what);
+        let ended = loop {
+            let round = async {
+                let (answers, left) = self.one_round(&open, &ask).await;
+                let failed =
+                    left.iter().find_map(|(partition, _)| answers.get(partition)?.as_ref().err().cloned());
+                outcomes.extend(answers);
+                open = left;
+                failed.map_or(Ok(()), Err)
             };
-            let last = left.iter().find_map(|(partition, _)| answers.get(partition)?.as_ref().err().cloned());
-            outcomes.extend(answers);
-            open = left;
-            let Some(error) = last else { return outcomes };
-            if !error.may_retry() {
-                break error;
+            if let Some(ended) = retry.step(round).await {
+                break ended;
             }
-            if !deadline.pause(attempt).await {
-                break deadline.missed(what, Some(error));
-            }
-            self.learn_from(&error).await;
-            attempt += 1;
         };
-        for (partition, _) in open {
-            outcomes.entry(partition).or_insert_with(|| Err(missed.clone()));
+        if let Err(error) = ended {
+            for (partition, _) in open {
+                outcomes.entry(partition).or_insert_with(|| Err(error.clone()));
+            }
         }
         outcomes
     }
@@ -130,7 +127,7 @@ impl Cluster {
     async fn one_round<Q: Clone, T, F>(
         &self,
         open: &[(TopicPartition, Q)],
-        ask: &impl Fn(i32, Vec<(TopicPartition, Q)>) -> F,
+        ask: &impl Fn(Self, i32, Vec<(TopicPartition, Q)>) -> F,
     ) -> (PerPartition<T>, Vec<(TopicPartition, Q)>)
     where
         F: Future<Output = Result<PerPartition<T>, ClusterError>>,
@@ -148,7 +145,7 @@ impl Cluster {
             }
         }
         for (broker, part) in by_broker {
-            match ask(broker, part.clone()).await {
+            match ask(self.clone(), broker, part.clone()).await {
                 Ok(answered) => answers.extend(answered),
                 Err(error) => {
                     answers.extend(part.into_iter().map(|(partition, _)| (partition, Err(error.clone()))));

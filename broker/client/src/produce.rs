@@ -106,10 +106,9 @@ impl Cluster {
         within: Duration,
     ) -> Result<ProduceAck, ClusterError> {
         let what = format!("produce to {partition}");
-        self.retrying_within(within, &what, async || {
+        retrying!(self, within, &what, async {
             self.submit_produce(partition, batch, acks, within).await?.ack().await
         })
-        .await
     }
 
     /// Puts a batch in line to its partition's leader and returns; one attempt. Batches of a caller who awaits each call

@@ -1,12 +1,6 @@
 //! A small producer: one batch a call, exactly once and in order per partition within one cluster.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::Arc,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use leeward_model::{ProducerIdentity, Sequence, TopicPartition};
@@ -119,26 +113,24 @@ impl Producer {
     ) -> Result<ProduceAck, ProducerError> {
         let line = self.line(partition)?;
         let _turn = line.turn.acquire().await.expect("the semaphore is never closed");
-        let unanswered = AtomicBool::new(false);
-        let identity_lost = AtomicBool::new(false);
+        let mut appended = Appended::No;
+        let mut identity_lost = false;
         let cluster = &self.shared.cluster;
         let what = format!("produce to {partition}");
-        let sent = cluster
-            .retrying_within(self.shared.config.delivery_timeout, &what, async || {
-                let identity = self.identity(&line, identity_lost.swap(false, Ordering::Relaxed)).await?;
-                let batch = match self.batch(records, identity) {
-                    Ok(batch) => batch,
-                    Err(error) => return Ok(Err(error)),
-                };
-                let outcome = self.attempt(partition, &batch).await;
-                match &outcome {
-                    Err(ClusterError::Request(_)) => unanswered.store(true, Ordering::Relaxed),
-                    Err(error) if is_identity_lost(error) => identity_lost.store(true, Ordering::Relaxed),
-                    _ => {}
-                }
-                outcome.map(Ok)
-            })
-            .await;
+        let sent = retrying!(cluster, self.shared.config.delivery_timeout, &what, async {
+            let identity = self.identity(&line, std::mem::take(&mut identity_lost)).await?;
+            let batch = match self.batch(records, identity) {
+                Ok(batch) => batch,
+                Err(error) => return Ok(Err(error)),
+            };
+            let outcome = self.attempt(partition, &batch).await;
+            match &outcome {
+                Err(ClusterError::Request(_)) => appended = Appended::Unknown,
+                Err(error) if is_identity_lost(error) => identity_lost = true,
+                _ => {}
+            }
+            outcome.map(Ok)
+        });
         let source = match sent {
             Ok(Ok(ack)) => {
                 line.advance(records.len());
@@ -149,8 +141,9 @@ impl Producer {
             }
             Err(source) => source,
         };
-        let out_of_time = matches!(source, ClusterError::Deadline { source: None, .. });
-        let appended = if out_of_time || unanswered.into_inner() { Appended::Unknown } else { Appended::No };
+        if matches!(source, ClusterError::Deadline { source: None, .. }) {
+            appended = Appended::Unknown;
+        }
         if appended == Appended::Unknown {
             *line.next.lock() = None;
         }

@@ -65,14 +65,14 @@ impl Slot {
 }
 
 impl Pool {
-    /// The connection to a broker on a lane; `open` makes it where there is none.
+    /// The connection to a broker on a lane; `opening` makes it where there is none.
     ///
     /// Of callers at the same time one opens. A failure is everybody's who waited for it.
     pub(super) async fn get(
         &self,
         broker: i32,
         lane: Lane,
-        open: impl AsyncFnOnce() -> Result<Connection, ConnectError>,
+        opening: impl Future<Output = Result<Connection, ConnectError>>,
     ) -> Result<Connection, ConnectError> {
         let slot = self
             .slots
@@ -91,7 +91,7 @@ impl Pool {
         if let Some(error) = slot.fresh_failure(asked_at) {
             return Err(error);
         }
-        let opened = open().await;
+        let opened = opening.await;
         let mut state = slot.state.lock();
         match opened {
             Ok(connection) => {

@@ -1,92 +1,19 @@
 //! Sends requests to the broker that can answer them, and again when it could not.
 
-use std::time::Duration;
-
 use leeward_model::{GroupName, TopicPartition};
 use leeward_wire::{
     ApiKey, ErrorCode, Request,
     api::{FindCoordinatorRequest, FindCoordinatorResponse},
 };
-use tokio::time::Instant;
 
 use super::{Cluster, Lane, Leader};
-use crate::{ClusterError, Connection, RequestError, backoff, limits::COORDINATORS_REMEMBERED_MAX};
+use crate::{ClusterError, Connection, RequestError, limits::COORDINATORS_REMEMBERED_MAX};
 
 /// Version of `FindCoordinator` from which keys come as a list.
 const COORDINATORS_AS_LIST: i16 = 4;
 const GROUP_KEY: i8 = 0;
 
-/// The time by which a call with all its retries must have ended.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline {
-    at: Instant,
-    after: Duration,
-}
-
-impl Deadline {
-    pub(crate) fn within(after: Duration) -> Self {
-        Self { at: Instant::now() + after, after }
-    }
-
-    /// What `call` gives, unless time is over first.
-    pub(crate) async fn bound<T>(&self, call: impl Future<Output = T>) -> Option<T> {
-        tokio::time::timeout_at(self.at, call).await.ok()
-    }
-
-    /// The error of a call that ran out of time.
-    pub(crate) fn missed(&self, what: &str, source: Option<ClusterError>) -> ClusterError {
-        ClusterError::Deadline { what: what.to_owned(), after: self.after, source: source.map(Box::new) }
-    }
-
-    /// Waits before attempt `attempt + 1`; false when there is no time for another.
-    pub(crate) async fn pause(&self, attempt: u32) -> bool {
-        let pause = backoff(attempt, &mut rand::rng());
-        if Instant::now() + pause >= self.at {
-            return false;
-        }
-        tokio::time::sleep(pause).await;
-        true
-    }
-}
-
 impl Cluster {
-    /// Calls `attempt` until it succeeds, fails for good, or the configured time is over.
-    pub(crate) async fn retrying<T, F>(
-        &self,
-        what: &str,
-        attempt: impl FnMut() -> F,
-    ) -> Result<T, ClusterError>
-    where
-        F: Future<Output = Result<T, ClusterError>>,
-    {
-        self.retrying_within(self.config().timeouts.operation, what, attempt).await
-    }
-
-    pub(crate) async fn retrying_within<T, F>(
-        &self,
-        within: Duration,
-        what: &str,
-        mut attempt: impl FnMut() -> F,
-    ) -> Result<T, ClusterError>
-    where
-        F: Future<Output = Result<T, ClusterError>>,
-    {
-        let deadline = Deadline::within(within);
-        for count in 0.. {
-            let error = match tokio::time::timeout_at(deadline.at, attempt()).await {
-                Ok(Err(error)) if error.may_retry() => error,
-                Ok(ended) => return ended,
-                Err(_) => return Err(deadline.missed(what, None)),
-            };
-            tracing::debug!(what, error = &error as &dyn std::error::Error, "trying again");
-            if !deadline.pause(count).await {
-                return Err(deadline.missed(what, Some(error)));
-            }
-            self.learn_from(&error).await;
-        }
-        unreachable!("attempts are counted in u32, with a pause after each")
-    }
-
     /// Asks for new metadata where `error` hints at old.
     pub(crate) async fn learn_from(&self, error: &ClusterError) {
         if error.code() == Some(ErrorCode::REBOOTSTRAP_REQUIRED) {
@@ -120,11 +47,10 @@ impl Cluster {
     ///
     /// [`ClusterError`].
     pub async fn request_any<R: Request>(&self, request: &R) -> Result<R::Response, ClusterError> {
-        self.retrying(R::KEY.name(), async || {
+        retrying!(self, R::KEY.name(), async {
             let connection = self.any_connection().await?;
             Ok(newest(&connection, request).await?)
         })
-        .await
     }
 
     /// Sends `request` to the controller, or to any broker where none is told. One attempt.
