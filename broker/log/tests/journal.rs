@@ -296,3 +296,64 @@ proptest! {
         }
     }
 }
+
+#[derive(Clone, Debug)]
+enum Hurt {
+    Flip { offset: prop::sample::Index, bit: u8 },
+    Cut { length: prop::sample::Index },
+}
+
+fn hurt() -> impl Strategy<Value = Hurt> {
+    prop_oneof![
+        4 => (any::<prop::sample::Index>(), 0u8..8).prop_map(|(offset, bit)| Hurt::Flip { offset, bit }),
+        1 => any::<prop::sample::Index>().prop_map(|length| Hurt::Cut { length }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn damage_never_changes_a_frame_and_never_goes_unnamed(
+        sizes in prop::collection::vec(0usize..60, 1..25),
+        hurts in prop::collection::vec((any::<prop::sample::Index>(), hurt()), 1..5),
+    ) {
+        let disk = SimulatedDisk::new(1);
+        let (mut journal, _) = open(&disk);
+        let sent: Vec<(Position, Vec<u8>)> = (0u8..)
+            .zip(&sizes)
+            .map(|(n, size)| {
+                let payload = vec![n; *size];
+                (add(&mut journal, &payload), payload)
+            })
+            .collect();
+        let names = disk.list(&directory()).unwrap();
+        for (file, hurt) in hurts {
+            let path = directory().join(file.get(&names));
+            let length = disk.bytes(&path).unwrap().len();
+            match hurt {
+                Hurt::Flip { offset, bit } if length > 0 => disk.flip_bit(&path, offset.index(length), bit),
+                Hurt::Flip { .. } => {}
+                Hurt::Cut { length: kept } => disk.cut(&path, kept.index(length + 1)),
+            }
+        }
+
+        let Ok((journal, recovery)) =
+            Journal::open(Arc::new(disk.clone()), &directory(), SMALL)
+        else {
+            return Ok(());
+        };
+
+        for (position, payload) in sent {
+            match journal.reader().read(position, 1) {
+                Ok(frames) if !frames.is_empty() => prop_assert_eq!(&frames[0].payload[..], &payload[..]),
+                Ok(_) => prop_assert!(position >= recovery.end),
+                Err(ReadError::Damaged { .. }) => {
+                    let named = |d: &leeward_log::Damage| d.from <= position && position < d.to;
+                    prop_assert!(recovery.damage.iter().any(named));
+                }
+                Err(error) => return Err(TestCaseError::fail(error.to_string())),
+            }
+        }
+    }
+}

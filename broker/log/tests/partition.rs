@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use leeward_log::{
-    DiskFault, FlushPolicy, PartitionAppendError, PartitionConfig, PartitionLog, PartitionReadError,
+    Disk, DiskFault, FlushPolicy, PartitionAppendError, PartitionConfig, PartitionLog, PartitionReadError,
     PartitionRecovery, SimulatedDisk,
 };
 use leeward_wire::record::{BatchBuilder, Compression, RecordBatch, split_batches};
@@ -281,6 +281,58 @@ proptest! {
                         prop_assert!(log.end_offset() > last.base_offset());
                     }
                 }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn damage_never_changes_a_batch_and_never_goes_unnamed(
+        batches in 1i64..25,
+        hurts in prop::collection::vec(
+            (any::<prop::sample::Index>(), any::<prop::sample::Index>(), prop::option::weighted(0.8, 0u8..8)),
+            1..5,
+        ),
+    ) {
+        let disk = SimulatedDisk::new(1);
+        let log = filled(&disk, batches);
+        let sent: Vec<_> = (0..batches).map(|offset| log.read(offset, 1).unwrap()).collect();
+        let names = disk.list(&directory()).unwrap();
+        let several = hurts.len() > 1;
+        for (file, offset, bit) in hurts {
+            let path = directory().join(file.get(&names));
+            let length = disk.bytes(&path).unwrap().len();
+            match bit {
+                // No checksum covers a batch's offset; where its neighbours are damaged too, nothing tells it.
+                Some(_) if several && offset.index(length.max(1)) % (BATCH_BYTES as usize) < 8 => {}
+                Some(bit) if length > 0 => disk.flip_bit(&path, offset.index(length), bit),
+                _ => disk.cut(&path, offset.index(length + 1)),
+            }
+        }
+
+        let Ok((log, recovery)) =
+            PartitionLog::open(Arc::new(disk.clone()), &directory(), SMALL, &mut |_| {})
+        else {
+            return Ok(());
+        };
+
+        for (offset, sent) in (0..).zip(sent) {
+            match log.read(offset, 1) {
+                // The leader epoch is all that no checksum covers.
+                Ok(read) if !read.is_empty() => {
+                    prop_assert_eq!(&read[..12], &sent[..12]);
+                    prop_assert_eq!(&read[16..], &sent[16..]);
+                }
+                Ok(_) => prop_assert_eq!(offset, log.end_offset()),
+                Err(PartitionReadError::OutOfRange { .. }) => prop_assert!(offset > log.end_offset()),
+                Err(PartitionReadError::Damaged { .. }) => {
+                    let named = |d: &leeward_log::DamagedOffsets| d.from <= offset && offset < d.to;
+                    prop_assert!(recovery.damage.iter().any(named));
+                }
+                Err(error) => return Err(TestCaseError::fail(error.to_string())),
             }
         }
     }

@@ -74,7 +74,9 @@ pub(super) fn recover(
     for (_, name) in bases.drain(..given_up) {
         disk.remove(&directory.join(name)).map_err(io)?;
     }
-    let first = bases.first().map_or(0, |(base, _)| *base);
+    // Wherever the log begins later than that was stored: what is missing before its first segment is damage.
+    let start = stored.unwrap_or(0);
+    let first = bases.first().map_or(start, |(base, _)| *base);
     let mut walk = Walk {
         disk,
         directory,
@@ -82,11 +84,7 @@ pub(super) fn recover(
         recovered: Recovered {
             segments: Vec::new(),
             epochs: Vec::new(),
-            report: PartitionRecovery {
-                start: stored.unwrap_or(first).max(first),
-                end: first,
-                ..PartitionRecovery::default()
-            },
+            report: PartitionRecovery { start, end: first.min(start), ..PartitionRecovery::default() },
         },
     };
     for (index, (base, name)) in bases.iter().enumerate() {

@@ -56,6 +56,7 @@ impl<'a> Scanner<'a> {
                 && self.bytes(at, HEADER_BYTES)?.get(MAGIC_AT) == Some(&2)
                 && let Some(batch) = self.batch_at(at)?
                 && batch.base_offset() >= expected
+                && !self.contradicted(at, &batch)?
             {
                 self.at = at;
                 return Ok(Found::Damage { bytes: at - from, next: batch.base_offset() });
@@ -64,6 +65,12 @@ impl<'a> Scanner<'a> {
         }
         self.at = self.length;
         Ok(Found::End { bytes: self.length - from })
+    }
+
+    /// Whether the batch behind one says that this one's offset is wrong, which no checksum covers.
+    fn contradicted(&mut self, at: u64, batch: &RecordBatch) -> io::Result<bool> {
+        let behind = self.batch_at(at + batch.size_bytes() as u64)?;
+        Ok(behind.is_some_and(|behind| behind.base_offset() != batch.next_offset()))
     }
 
     /// The whole and undamaged batch at `at`, wherever it says it stands.
