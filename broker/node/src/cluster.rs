@@ -13,7 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use tracing::{error, info};
 
 use crate::catalogue::{Catalogue, CatalogueError, Contents, TopicEntry};
-use crate::config::{Endpoint, NodeConfig};
+use crate::config::NodeConfig;
 use crate::limits::{PARTITIONS_MAX, PARTITIONS_PER_TOPIC_MAX};
 use crate::partition::Partition;
 use crate::settings::{BrokerSettings, Overrides, TopicSettings, topic_key};
@@ -40,8 +40,6 @@ struct Topics {
 pub(crate) struct Cluster {
     pub(crate) config: NodeConfig,
     pub(crate) id: String,
-    /// What clients are told to connect to.
-    pub(crate) endpoint: Endpoint,
     disk: Arc<dyn Disk>,
     catalogue: Mutex<Catalogue>,
     topics: RwLock<Topics>,
@@ -55,7 +53,6 @@ impl Cluster {
     /// [`PartitionOpenError`]; nothing is served from a region with a partition missing.
     pub(crate) fn open(
         config: NodeConfig,
-        endpoint: Endpoint,
         disk: Arc<dyn Disk>,
         catalogue: Catalogue,
     ) -> Result<Self, PartitionOpenError> {
@@ -63,7 +60,6 @@ impl Cluster {
         let cluster = Self {
             id: contents.cluster_id.clone(),
             config,
-            endpoint,
             disk,
             catalogue: Mutex::new(catalogue),
             topics: RwLock::default(),

@@ -18,6 +18,26 @@ pub struct Endpoint {
     pub port: u16,
 }
 
+/// Another address of the node, for clients that come another way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entrance {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// What to tell clients that come this way; `None` tells them where it listens.
+    pub advertised: Option<Endpoint>,
+}
+
+impl Endpoint {
+    /// What clients are told: this, with the port filled in, or else where the node listens.
+    pub(crate) fn told(advertised: Option<&Self>, listens: SocketAddr) -> Self {
+        match advertised {
+            Some(Self { host, port: 0 }) => Self { host: host.clone(), port: listens.port() },
+            Some(endpoint) => endpoint.clone(),
+            None => Self { host: listens.ip().to_string(), port: listens.port() },
+        }
+    }
+}
+
 /// Everything a node needs to know to start.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
@@ -27,6 +47,8 @@ pub struct NodeConfig {
     pub listen: SocketAddr,
     /// What to tell clients; `None` tells them where the node listens.
     pub advertised: Option<Endpoint>,
+    /// A second way in, such as the one from other regions.
+    pub second: Option<Entrance>,
     pub node_id: i32,
     /// The cluster's id. A new directory takes it on, or makes one up; one that has another refuses to start.
     pub cluster_id: Option<ClusterId>,
@@ -38,7 +60,7 @@ pub struct NodeConfig {
     pub groups: GroupSettings,
     /// How often retention is looked after.
     pub retention_interval: Duration,
-    /// One connection more than this is closed at once.
+    /// One connection more than this, on either way in, is closed at once.
     pub connections_max: usize,
     /// A larger request closes its connection.
     pub request_bytes_max: usize,
@@ -53,6 +75,7 @@ impl NodeConfig {
             data_dir: data_dir.into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             advertised: None,
+            second: None,
             node_id: 1,
             cluster_id: None,
             auto_create_topics: true,

@@ -15,6 +15,7 @@ use leeward_wire::{
 
 use crate::api;
 use crate::cluster::Cluster;
+use crate::config::Endpoint;
 use crate::group::GroupService;
 
 /// What the node answers; everything else is absent from `ApiVersions` and closes the connection.
@@ -60,9 +61,11 @@ fn served(api: ApiKey) -> Option<(i16, i16)> {
     }
 }
 
-/// What all connections share.
+/// What all connections of one listener share.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// What clients are told to connect to.
+    pub(crate) endpoint: Endpoint,
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) groups: GroupService,
 }
@@ -119,7 +122,7 @@ async fn route(
             say(header, &api::offsets::list_offsets(cluster, version, &request))
         }
         RequestBody::Metadata(request) => {
-            say(header, &api::metadata::metadata(cluster, version, request).await)
+            say(header, &api::metadata::metadata(shared, version, request).await)
         }
         RequestBody::ApiVersions(_) => say(header, &api_versions(ErrorCode::NONE)),
         RequestBody::CreateTopics(request) => say(header, &api::topics::create(cluster, request).await),
@@ -144,7 +147,7 @@ async fn route(
             say(header, &api::configs::alter_incrementally(cluster, request).await)
         }
         RequestBody::DescribeCluster(request) => {
-            say(header, &api::metadata::describe_cluster(cluster, &request))
+            say(header, &api::metadata::describe_cluster(shared, &request))
         }
         RequestBody::DescribeProducers(request) => {
             say(header, &api::producers::describe_producers(cluster, &request))
@@ -167,11 +170,9 @@ async fn route_group(
     body: RequestBody,
 ) -> Result<Option<Bytes>, RequestError> {
     let version = header.api_version;
-    let Shared { cluster, groups } = shared;
+    let Shared { cluster, groups, .. } = shared;
     match body {
-        RequestBody::FindCoordinator(request) => {
-            say(header, &api::groups::locate(cluster, version, &request))
-        }
+        RequestBody::FindCoordinator(request) => say(header, &api::groups::locate(shared, version, &request)),
         RequestBody::JoinGroup(request) => {
             let caller = api::groups::caller(header.client_id.as_deref(), peer);
             say(header, &groups.join_group(request, version, caller).await)

@@ -19,5 +19,5 @@ mod topic;
 mod validate;
 
 pub use catalogue::CatalogueError;
-pub use config::{Endpoint, NodeConfig};
+pub use config::{Endpoint, Entrance, NodeConfig};
 pub use node::{Node, RunningNode, StartError};

@@ -52,6 +52,7 @@ pub struct Node;
 #[derive(Debug)]
 pub struct RunningNode {
     addr: SocketAddr,
+    second: Option<SocketAddr>,
     cluster: Arc<Cluster>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -65,22 +66,26 @@ impl Node {
     ///
     /// [`StartError`].
     pub async fn start(config: NodeConfig) -> Result<RunningNode, StartError> {
-        let listen = config.listen;
-        let not_listening = |source| StartError::Listen { address: listen, source };
-        let listener = TcpListener::bind(listen).await.map_err(not_listening)?;
-        let addr = listener.local_addr().map_err(not_listening)?;
-        let opened = tokio::task::spawn_blocking(move || open(config, addr));
+        let first = Door::open(config.listen, config.advertised.as_ref()).await?;
+        let second = match &config.second {
+            Some(entrance) => Some(Door::open(entrance.listen, entrance.advertised.as_ref()).await?),
+            None => None,
+        };
+        let (addr, second_addr) = (first.addr, second.as_ref().map(|door| door.addr));
+        let opened = tokio::task::spawn_blocking(move || open(config));
         let Opened { cluster, lock, offsets, coordinator } = opened.await.expect("opening does not panic")?;
         let cluster = Arc::new(cluster);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let (groups, coordinating) = GroupService::new(coordinator, offsets, stop.clone());
         tasks.spawn(coordinating);
-        let shared = Arc::new(Shared { cluster: cluster.clone(), groups });
         tasks.spawn(retention::run(cluster.clone(), stop.clone()));
-        tasks.spawn(listener::run(listener, shared, stop.clone(), tasks.clone()));
-        info!(%addr, cluster = cluster.id, "node started");
-        Ok(RunningNode { addr, cluster, stop, tasks, _lock: lock })
+        for Door { listener, endpoint, .. } in [Some(first), second].into_iter().flatten() {
+            let shared = Shared { endpoint, cluster: cluster.clone(), groups: groups.clone() };
+            tasks.spawn(listener::run(listener, Arc::new(shared), stop.clone(), tasks.clone()));
+        }
+        info!(%addr, second = ?second_addr, cluster = cluster.id, "node started");
+        Ok(RunningNode { addr, second: second_addr, cluster, stop, tasks, _lock: lock })
     }
 }
 
@@ -88,6 +93,11 @@ impl RunningNode {
     /// Where the node listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where its second way in is.
+    pub fn second_addr(&self) -> Option<SocketAddr> {
+        self.second
     }
 
     /// The id that clients are told.
@@ -116,6 +126,22 @@ impl Drop for RunningNode {
     }
 }
 
+/// An address that is taken, and what those are told who come to it.
+struct Door {
+    listener: TcpListener,
+    addr: SocketAddr,
+    endpoint: Endpoint,
+}
+
+impl Door {
+    async fn open(listen: SocketAddr, advertised: Option<&Endpoint>) -> Result<Self, StartError> {
+        let not_listening = |source| StartError::Listen { address: listen, source };
+        let listener = TcpListener::bind(listen).await.map_err(not_listening)?;
+        let addr = listener.local_addr().map_err(not_listening)?;
+        Ok(Self { listener, addr, endpoint: Endpoint::told(advertised, addr) })
+    }
+}
+
 struct Opened {
     cluster: Cluster,
     lock: File,
@@ -123,7 +149,7 @@ struct Opened {
     coordinator: GroupCoordinator,
 }
 
-fn open(config: NodeConfig, addr: SocketAddr) -> Result<Opened, StartError> {
+fn open(config: NodeConfig) -> Result<Opened, StartError> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let directory = config.data_dir.clone();
     let unusable = |source| StartError::Directory { path: directory.clone(), source };
@@ -139,14 +165,9 @@ fn open(config: NodeConfig, addr: SocketAddr) -> Result<Opened, StartError> {
     if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
         return Err(StartError::OtherCluster { found, wanted });
     }
-    let endpoint = match &config.advertised {
-        Some(Endpoint { host, port: 0 }) => Endpoint { host: host.clone(), port: addr.port() },
-        Some(endpoint) => endpoint.clone(),
-        None => Endpoint { host: addr.ip().to_string(), port: addr.port() },
-    };
     remove_orphans(&directory, &catalogue).map_err(unusable)?;
     let mut coordinator = GroupCoordinator::new(config.groups.clone());
-    let cluster = Cluster::open(config, endpoint, disk, catalogue)?;
+    let cluster = Cluster::open(config, disk, catalogue)?;
     let offsets = OffsetsPartition::open(&cluster)
         .map_err(|refused| StartError::Offsets { message: refused.message })?;
     offsets.load(&mut coordinator).map_err(|error| StartError::Offsets { message: error.to_string() })?;

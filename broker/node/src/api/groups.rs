@@ -7,6 +7,7 @@ use leeward_wire::ErrorCode;
 use leeward_wire::api::{FindCoordinatorRequest, FindCoordinatorResponse};
 
 use crate::cluster::Cluster;
+use crate::dispatch::Shared;
 use crate::group::Caller;
 use crate::group::wire::{Located, find_coordinator};
 
@@ -15,15 +16,16 @@ const TRANSACTION: i8 = 1;
 
 /// Says that this node coordinates every group, and that nobody coordinates transactions.
 pub(crate) fn locate(
-    cluster: &Cluster,
+    shared: &Shared,
     version: i16,
     request: &FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
+    let Shared { cluster, endpoint, .. } = shared;
     find_coordinator(request, version, |_, kind| match kind {
         GROUP => Ok(Located {
             node_id: cluster.config.node_id,
-            host: cluster.endpoint.host.clone(),
-            port: i32::from(cluster.endpoint.port),
+            host: endpoint.host.clone(),
+            port: i32::from(endpoint.port),
         }),
         TRANSACTION => Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
         _ => Err(ErrorCode::INVALID_REQUEST),

@@ -11,6 +11,7 @@ use leeward_wire::api::{
 
 use super::blocking;
 use crate::cluster::{Cluster, NewTopic};
+use crate::dispatch::Shared;
 use crate::partition::LEADER_EPOCH;
 use crate::topic::{Topic, check_name};
 
@@ -18,11 +19,8 @@ use crate::topic::{Topic, check_name};
 const BROKER_ENDPOINTS: i8 = 1;
 
 /// Tells topics and the one broker; creates topics that are asked for where that is allowed.
-pub(crate) async fn metadata(
-    cluster: &Arc<Cluster>,
-    version: i16,
-    request: MetadataRequest,
-) -> MetadataResponse {
+pub(crate) async fn metadata(shared: &Shared, version: i16, request: MetadataRequest) -> MetadataResponse {
+    let Shared { cluster, endpoint, .. } = shared;
     let may_create = cluster.config.auto_create_topics && request.allow_auto_topic_creation;
     let topics = match request.topics {
         // Version 0 has no null: there an empty list asks for all.
@@ -38,8 +36,8 @@ pub(crate) async fn metadata(
     MetadataResponse {
         brokers: vec![MetadataResponseBroker {
             node_id: cluster.config.node_id,
-            host: cluster.endpoint.host.clone(),
-            port: i32::from(cluster.endpoint.port),
+            host: endpoint.host.clone(),
+            port: i32::from(endpoint.port),
             rack: None,
         }],
         cluster_id: Some(cluster.id.clone()),
@@ -112,10 +110,8 @@ fn describe(cluster: &Cluster, topic: &Topic) -> MetadataResponseTopic {
 }
 
 /// Tells the cluster's id and its one broker.
-pub(crate) fn describe_cluster(
-    cluster: &Cluster,
-    request: &DescribeClusterRequest,
-) -> DescribeClusterResponse {
+pub(crate) fn describe_cluster(shared: &Shared, request: &DescribeClusterRequest) -> DescribeClusterResponse {
+    let Shared { cluster, endpoint, .. } = shared;
     if request.endpoint_type != BROKER_ENDPOINTS {
         return DescribeClusterResponse {
             error_code: ErrorCode::UNSUPPORTED_ENDPOINT_TYPE.code(),
@@ -128,8 +124,8 @@ pub(crate) fn describe_cluster(
         controller_id: cluster.config.node_id,
         brokers: vec![DescribeClusterResponseBroker {
             broker_id: cluster.config.node_id,
-            host: cluster.endpoint.host.clone(),
-            port: i32::from(cluster.endpoint.port),
+            host: endpoint.host.clone(),
+            port: i32::from(endpoint.port),
             ..DescribeClusterResponseBroker::default()
         }],
         ..DescribeClusterResponse::default()

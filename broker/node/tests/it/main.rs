@@ -4,6 +4,7 @@
 
 mod admin;
 mod crash;
+mod entrances;
 mod groups;
 mod hostile;
 mod produce;
