@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use leeward_node::{Node, NodeConfig};
-use leeward_policies::{EmbeddedKafka, Kafka, Region};
+use leeward_node::{Endpoint, Entrance, Node, NodeConfig};
+use leeward_policies::{EmbeddedKafka, HostPort, Kafka, Region};
 use tracing::info;
 
 use super::{listen, role::Running, site::Site};
-use crate::http::ReadyCheck;
+use crate::{http::ReadyCheck, settings::LinkListen};
 
 /// Starts the embedded region of the process's own region, or of every region.
 ///
@@ -41,7 +41,7 @@ pub(super) async fn start(site: &mut Site, running: &mut Vec<Running>) -> anyhow
     Ok(())
 }
 
-/// `listen.region` is one address: it counts for a process that stands in one region.
+/// `listen.region` and `listen.region_link` are one address each: they count for a process that stands in one region.
 async fn config(
     site: &Site,
     region: &Region,
@@ -56,5 +56,14 @@ async fn config(
         Some(directory) => PathBuf::from(directory),
         None => site.data.join("node").join(region.name.as_str()),
     };
-    Ok(NodeConfig { listen, ..NodeConfig::new(directory) })
+    let second = site.settings.listen.region_link.as_ref().filter(|_| alone).map(entrance).transpose()?;
+    Ok(NodeConfig { listen, second, ..NodeConfig::new(directory) })
+}
+
+fn entrance(link: &LinkListen) -> anyhow::Result<Entrance> {
+    let told = HostPort::parse(&link.advertised).with_context(|| {
+        format!("`listen.region_link.advertised`: `{}` is not host:port", link.advertised)
+    })?;
+    let advertised = Endpoint { host: told.host().to_owned(), port: told.port() };
+    Ok(Entrance { listen: link.listen, advertised: Some(advertised) })
 }
