@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 use leeward_model::RegionName;
 use serde::{Deserialize, Serialize};
 
-use crate::{detector::Level, limits::OBSERVERS_MIN};
+use crate::{detector::Level, limits::OBSERVERS_MIN, returning::TailPolicy};
 
 /// Who starts a failover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +68,8 @@ pub struct Config {
     pub gates: Gates,
     pub cooldown: Duration,
     pub lease: LeaseRule,
+    /// What becomes of a returned primary's tail when it is made a standby again by itself. `None`: a person asks.
+    pub resync: Option<TailPolicy>,
 }
 
 /// A law between the policy's numbers that does not hold.
@@ -152,6 +154,7 @@ pub(crate) mod tests {
             },
             cooldown: Duration::from_hours(1),
             lease: LeaseRule { duration: Duration::from_secs(1), margin: Duration::from_millis(100) },
+            resync: None,
         }
     }
 

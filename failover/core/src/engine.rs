@@ -179,6 +179,11 @@ impl Engine {
         self.state.serving.as_ref() == Some(region) && !self.leases.is_over(region, now)
     }
 
+    /// Whether the region's lease was renewed at or after this moment.
+    pub fn renewed_since(&self, region: &RegionName, since: Instant) -> bool {
+        self.leases.renewed_at(region).is_some_and(|renewed_at| renewed_at >= since)
+    }
+
     pub fn health(&self, region: &RegionName, now: Instant) -> RegionHealth {
         quorum::health(&self.config, &self.detector, region, now)
     }

@@ -36,6 +36,11 @@ impl Leases {
         self.renewed_at.insert(region.clone(), now);
     }
 
+    /// When the region was last heard well, where this process heard it.
+    pub fn renewed_at(&self, region: &RegionName) -> Option<Instant> {
+        self.renewed_at.get(region).copied()
+    }
+
     /// When the region has surely stopped: its lease and the margin are over.
     pub fn over_at(&self, region: &RegionName) -> Instant {
         let renewed_at = self.renewed_at.get(region).copied().unwrap_or(self.started_at);

@@ -37,4 +37,4 @@ pub use quorum::{Cause, RegionHealth, Verdict};
 pub use returning::{
     Divergence, FailbackPlan, FailbackStep, FinalPosition, Tail, TailPolicy, TruncatedSource,
 };
-pub use state::{Standing, State};
+pub use state::{Promotion, Standing, State};

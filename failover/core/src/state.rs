@@ -34,6 +34,14 @@ pub enum Standing {
     Resyncing,
 }
 
+/// The newest promotion: where the survivor stood when its link was sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promotion {
+    pub from: RegionName,
+    pub epoch: FencingEpoch,
+    pub positions: Vec<FinalPosition>,
+}
+
 /// What the journal adds up to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
@@ -47,6 +55,7 @@ pub struct State {
     pub paused: bool,
     pub last_automatic_at: Option<WallTime>,
     pub loss: Option<LossStatement>,
+    pub promotion: Option<Promotion>,
     pub last_result: Option<(OperationId, OperationResult)>,
     /// A failback that is caught up goes on with a switchover, for the person who asked.
     pub switchover_due: Option<Trigger>,
@@ -74,6 +83,7 @@ impl State {
             paused: false,
             last_automatic_at: None,
             loss: None,
+            promotion: None,
             last_result: None,
             switchover_due: None,
             keys: VecDeque::new(),
@@ -311,6 +321,8 @@ impl State {
     }
 
     fn promote(&mut self, from: &RegionName, to: &RegionName, positions: Vec<FinalPosition>) {
+        let epoch = self.epoch;
+        self.promotion = Some(Promotion { from: from.clone(), epoch, positions: positions.clone() });
         self.standings.insert(from.clone(), Standing::Lost { positions });
         self.standings.insert(to.clone(), Standing::Primary);
         self.primary = to.clone();

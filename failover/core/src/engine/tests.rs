@@ -315,6 +315,26 @@ fn a_failback_keeps_the_tail_and_ends_with_a_switchover() {
 }
 
 #[test]
+fn a_returned_region_becomes_a_standby_by_itself_where_the_policy_says_so() {
+    let mut world = World::failed_over();
+    world.config.resync = Some(TailPolicy::Quarantine);
+    world.restart();
+    for place in ["a", "b", "w"] {
+        world.reaches.insert((place, "a"), true);
+    }
+    world.rounds(1);
+
+    for step in
+        ["seal-region", "quarantine", "recreate-topics", "unseal-region", "start-link", "await-caught-up"]
+    {
+        world.succeed(step);
+        world.rounds(1);
+    }
+
+    assert_eq!(world.engine.state().standings[&name("a")], Standing::Standby);
+}
+
+#[test]
 fn a_switchover_that_cannot_drain_goes_back_to_where_it_began() {
     let mut world = World::new();
     world.request(Verb::Switchover { to: name("b") }, None).expect("taken");

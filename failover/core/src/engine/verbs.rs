@@ -95,6 +95,12 @@ impl Engine {
                 step.operation = Some(self.state.operations);
                 self.begin(step, kind, Trigger::Person { name: by }, evidence, key, now);
             }
+            // A standby has nothing left to be brought back: what remains is the switchover.
+            Verb::Failback { to, then_switchover: true, .. } if self.is_standby(&to) => {
+                let (kind, evidence) = self.admit(&Verb::Switchover { to }, now)?;
+                step.operation = Some(self.state.operations);
+                self.begin(step, kind, Trigger::Person { name: by }, evidence, key, now);
+            }
             Verb::Failback { to, tail, then_switchover } => {
                 let decided = self.bring_back(to, Kind::Resync { tail, then_switchover }, by, key, now)?;
                 step.operation = Some(decided.operation);
@@ -128,6 +134,9 @@ impl Engine {
         match verb {
             Verb::Failover { .. } | Verb::Switchover { .. } | Verb::Approve => {
                 self.admit(verb, now).map(|_| ())
+            }
+            Verb::Failback { to, then_switchover: true, .. } if self.is_standby(to) => {
+                self.admit(&Verb::Switchover { to: to.clone() }, now).map(|_| ())
             }
             Verb::Failback { to, tail, then_switchover } => {
                 let kind = Kind::Resync { tail: *tail, then_switchover: *then_switchover };
@@ -213,6 +222,10 @@ impl Engine {
             evidence: None,
             at: now.wall,
         })
+    }
+
+    fn is_standby(&self, region: &RegionName) -> bool {
+        self.state.standings.get(region) == Some(&Standing::Standby)
     }
 
     fn not_busy(&self) -> Result<(), Rejected> {

@@ -50,19 +50,37 @@ impl Engine {
             }
             return;
         }
-        self.fence_returned(step, now);
+        self.bring_back_by_itself(step, now);
     }
 
-    fn fence_returned(&mut self, step: &mut Step, now: Now) {
-        let Some(region) = self.lost_region() else { return };
-        let health = self.health(&region, now.monotonic);
-        let reached = health.votes.values().any(|vote| matches!(vote, Vote::Up | Vote::Gray(_)));
-        if !reached {
+    /// Fences a lost region that answers again, and makes a fenced one a standby where the policy says so.
+    fn bring_back_by_itself(&mut self, step: &mut Step, now: Now) {
+        let other = self.config.other(&self.state.primary).clone();
+        let kind = match (self.state.standings.get(&other), self.config.resync) {
+            (Some(Standing::Lost { .. }), _) => Kind::Return,
+            (Some(Standing::Fenced { .. }), Some(tail)) if !self.state.paused => {
+                Kind::Resync { tail, then_switchover: false }
+            }
+            (
+                Some(Standing::Fenced { .. } | Standing::Primary | Standing::Standby | Standing::Resyncing)
+                | None,
+                _,
+            ) => return,
+        };
+        let reached = |region: &RegionName| {
+            let health = self.health(region, now.monotonic);
+            health.votes.values().any(|vote| matches!(vote, Vote::Up | Vote::Gray(_)))
+        };
+        if !reached(&other) || !reached(&self.state.primary) {
             return;
         }
+        self.begin_return(step, other, kind, now);
+    }
+
+    fn begin_return(&mut self, step: &mut Step, region: RegionName, kind: Kind, now: Now) {
         let decided = Decided {
             operation: self.state.operations,
-            kind: Kind::Return,
+            kind,
             trigger: Trigger::Automatic,
             to: self.config.other(&region).clone(),
             from: region,
@@ -73,11 +91,6 @@ impl Engine {
             at: now.wall,
         };
         self.record(step, Entry::Decided(Box::new(decided)));
-    }
-
-    fn lost_region(&self) -> Option<RegionName> {
-        let lost = |standing: &Standing| matches!(standing, Standing::Lost { .. });
-        self.state.standings.iter().find(|(_, standing)| lost(standing)).map(|(region, _)| region.clone())
     }
 
     /// Everything a decision about the primary rests on, at one moment.
