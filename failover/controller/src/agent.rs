@@ -1,0 +1,244 @@
+//! A region's agent: probes both regions from its place, holds its region's lease, and seals the region when the
+//! lease runs out or the controller says so.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use leeward_failover_core::{LevelRule, Probe};
+use leeward_proto::region::{
+    AgentInstruction, AgentReport, ProbeReport, SealReport, region_client::RegionClient,
+};
+use parking_lot::Mutex;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval, sleep},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::transport::Endpoint;
+use tracing::{info, warn};
+
+use crate::{
+    config::AgentConfig,
+    fencer::Fencer,
+    limits::{AGENT_RECONNECT_AFTER, LINK_ASK_TIMEOUT, MAILBOX, STREAM_BUFFER},
+    log::{LogError, RedbLog},
+    probes::{self, Sample},
+};
+
+/// Why an agent did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    #[error(transparent)]
+    Notes(#[from] LogError),
+    #[error("controller's address `{address}` is none")]
+    Address { address: String, source: tonic::transport::Error },
+    #[error("agent in {region} was given no cluster of its own region")]
+    NoOwnCluster { region: leeward_model::RegionName },
+}
+
+/// What the agent was told, and what it did about it.
+#[derive(Debug)]
+struct Duty {
+    epoch: u64,
+    /// Whether this region is the acting primary, as far as the agent was told.
+    held: bool,
+    lease_until: Instant,
+    told_to_seal: bool,
+    sealed: bool,
+    seen: String,
+}
+
+impl Duty {
+    fn must_seal(&self, seals_itself: bool, now: Instant) -> bool {
+        self.told_to_seal || (seals_itself && self.held && now >= self.lease_until)
+    }
+
+    /// Takes an instruction that answers a report sent at `sent_at`. One of an older epoch is ignored.
+    fn take(&mut self, instruction: &AgentInstruction, sent_at: Instant) {
+        if instruction.epoch < self.epoch {
+            return;
+        }
+        self.epoch = instruction.epoch;
+        self.told_to_seal = instruction.seal;
+        self.held = instruction.serves;
+        if instruction.lease_millis > 0 {
+            self.lease_until = sent_at + Duration::from_millis(instruction.lease_millis);
+        }
+    }
+
+    fn report(&self) -> SealReport {
+        SealReport { epoch: self.epoch, sealed: self.sealed, seen: self.seen.clone() }
+    }
+}
+
+/// A running agent.
+#[derive(Debug)]
+pub struct Agent {
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Agent {
+    /// Begins to probe and to report.
+    ///
+    /// # Errors
+    ///
+    /// [`AgentError`] where the notes cannot be opened or the configuration is not whole.
+    pub fn start(config: &AgentConfig) -> Result<Self, AgentError> {
+        let address = config.controller.clone();
+        let endpoint = Endpoint::from_shared(address.clone())
+            .map_err(|source| AgentError::Address { address, source })?
+            .connect_timeout(LINK_ASK_TIMEOUT);
+        let own = config.clusters.iter().find(|(region, _)| *region == config.region);
+        let own = own.ok_or_else(|| AgentError::NoOwnCluster { region: config.region.clone() })?;
+        let fencer = Fencer::new(
+            config.region.clone(),
+            Arc::clone(&own.1),
+            config.protected.clone(),
+            config.seal_default,
+            RedbLog::open(&config.data)?,
+        );
+        let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let (samples, inbox) = mpsc::channel(MAILBOX);
+        probes::start(&config.region, &config.clusters, &config.detect, &samples, &tasks, &shutdown);
+        let duty = Arc::new(Mutex::new(Duty {
+            epoch: 0,
+            held: false,
+            lease_until: Instant::now(),
+            told_to_seal: false,
+            sealed: false,
+            seen: String::new(),
+        }));
+        let round =
+            config.detect.values().map(|rule: &LevelRule| rule.every).min().unwrap_or(LINK_ASK_TIMEOUT);
+        let exchange =
+            Exchange { region: config.region.to_string(), round, duty: Arc::clone(&duty), endpoint };
+        tasks.spawn(until(shutdown.clone(), exchange.run(inbox)));
+        tasks.spawn(until(shutdown.clone(), guard(fencer, duty, config.seals_itself, round)));
+        tasks.close();
+        Ok(Self { shutdown, tasks })
+    }
+
+    /// Stops probing. The region's lease runs out.
+    pub async fn shutdown(self) {
+        self.shutdown.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+async fn until(shutdown: CancellationToken, work: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => {}
+        () = work => {}
+    }
+}
+
+struct Exchange {
+    region: String,
+    round: Duration,
+    duty: Arc<Mutex<Duty>>,
+    endpoint: Endpoint,
+}
+
+impl Exchange {
+    async fn run(self, mut samples: mpsc::Receiver<Sample>) {
+        loop {
+            if let Err(error) = self.attend(&mut samples).await {
+                warn!(region = %self.region, %error, "controller is not reached");
+            }
+            sleep(AGENT_RECONNECT_AFTER).await;
+        }
+    }
+
+    async fn attend(
+        &self,
+        samples: &mut mpsc::Receiver<Sample>,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let mut client = RegionClient::new(self.endpoint.connect().await?);
+        let (reports, outbox) = mpsc::channel(STREAM_BUFFER);
+        let mut instructions = client.attend(ReceiverStream::new(outbox)).await?.into_inner();
+        let mut rounds = interval(self.round);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sent: VecDeque<(u64, Instant)> = VecDeque::new();
+        let mut number = 0;
+        // What was seen while nobody listened is old.
+        while samples.try_recv().is_ok() {}
+        loop {
+            tokio::select! {
+                biased;
+                instruction = instructions.message() => {
+                    let Some(instruction) = instruction? else { return Ok(()) };
+                    while sent.front().is_some_and(|(number, _)| *number < instruction.number) {
+                        sent.pop_front();
+                    }
+                    if let Some((_, sent_at)) = sent.front().filter(|(number, _)| *number == instruction.number) {
+                        self.duty.lock().take(&instruction, *sent_at);
+                    }
+                }
+                _ = rounds.tick() => {
+                    number += 1;
+                    let mut probes = Vec::new();
+                    while let Ok(sample) = samples.try_recv() {
+                        probes.push(probe_report(sample));
+                    }
+                    let seal = Some(self.duty.lock().report());
+                    if sent.len() == STREAM_BUFFER {
+                        sent.pop_front();
+                    }
+                    sent.push_back((number, Instant::now()));
+                    let report = AgentReport { agent: self.region.clone(), number, probes, seal };
+                    if reports.try_send(report).is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn probe_report(sample: Sample) -> ProbeReport {
+    ProbeReport {
+        region: sample.region.into(),
+        level: probes::level_name(sample.level).to_owned(),
+        good: sample.probe == Probe::Good,
+        cause: sample.cause,
+        took_micros: u64::try_from(sample.took.as_micros()).unwrap_or(u64::MAX),
+        cluster_id: sample.cluster_id.map(|id| id.as_str().to_owned()).unwrap_or_default(),
+    }
+}
+
+/// Keeps the region sealed while it must be, and opens what it sealed once it need not.
+async fn guard(fencer: Fencer, duty: Arc<Mutex<Duty>>, seals_itself: bool, round: Duration) {
+    let mut rounds = interval(round);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        let (must_seal, sealed) = {
+            let duty = duty.lock();
+            (duty.must_seal(seals_itself, Instant::now()), duty.sealed)
+        };
+        match (must_seal, sealed) {
+            (true, false) => match fencer.seal().await {
+                Ok(seal) => {
+                    let seen = format!("{} of {} brokers refuse writes", seal.brokers_refusing, seal.brokers);
+                    info!(%seen, complete = seal.is_complete(), "region sealed");
+                    let mut duty = duty.lock();
+                    duty.sealed = seal.is_complete();
+                    duty.seen = seen;
+                }
+                Err(error) => duty.lock().seen = error.to_string(),
+            },
+            (false, true) => match fencer.unseal().await {
+                Ok(_) => {
+                    info!("region opened");
+                    let mut duty = duty.lock();
+                    duty.sealed = false;
+                    duty.seen = String::new();
+                }
+                Err(error) => duty.lock().seen = error.to_string(),
+            },
+            (true, true) | (false, false) => {}
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Region agents: their probes become reports, and each of their reports is answered with lease or seal.
+
+use std::{collections::BTreeMap, pin::Pin};
+
+use leeward_failover_core::{Probe, Report};
+use leeward_model::RegionName;
+use leeward_proto::region::{AgentInstruction, AgentReport, region_server::Region};
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::Shared;
+use crate::{brain::Message, limits::STREAM_BUFFER, probes};
+
+/// Answers region agents.
+#[derive(Debug)]
+pub(crate) struct Service {
+    shared: Shared,
+}
+
+impl Service {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self { shared }
+    }
+}
+
+type Instructions = Pin<Box<dyn Stream<Item = Result<AgentInstruction, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Region for Service {
+    type AttendStream = Instructions;
+
+    async fn attend(
+        &self,
+        request: Request<Streaming<AgentReport>>,
+    ) -> Result<Response<Instructions>, Status> {
+        let mut reports = request.into_inner();
+        let (instructions, outbox) = mpsc::channel(STREAM_BUFFER);
+        let shared = self.shared.clone();
+        tokio::spawn(async move {
+            loop {
+                let report = tokio::select! {
+                    biased;
+                    () = shared.shutdown.cancelled() => return,
+                    report = reports.next() => report,
+                };
+                let Some(Ok(report)) = report else { return };
+                let Some(instruction) = take(&shared, report).await else { return };
+                if instructions.send(Ok(instruction)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(outbox))))
+    }
+}
+
+async fn take(shared: &Shared, report: AgentReport) -> Option<AgentInstruction> {
+    let agent = RegionName::new(&report.agent).ok()?;
+    for probe in &report.probes {
+        shared.metrics.probed(&probe.region, &report.agent, &probe.level, probe.took_micros, probe.good);
+    }
+    let (reply, duty) = oneshot::channel();
+    let attend = Message::Attend { reports: reports(&agent, &report), agent, reply };
+    shared.brain.mailbox.send(attend).await.ok()?;
+    let duty = duty.await.ok()?;
+    let lease = u64::try_from(shared.lease.as_millis()).unwrap_or(u64::MAX);
+    Some(AgentInstruction {
+        number: report.number,
+        epoch: duty.epoch.to_wire(),
+        lease_millis: if duty.serves && duty.renewed { lease } else { 0 },
+        seal: duty.seal,
+        serves: duty.serves,
+    })
+}
+
+/// One report for each region that the agent probed. Levels that are not ours are left out.
+fn reports(agent: &RegionName, report: &AgentReport) -> Vec<Report> {
+    let mut by_region: BTreeMap<RegionName, Report> = BTreeMap::new();
+    for probe in &report.probes {
+        let (Ok(region), Some(level)) = (RegionName::new(&probe.region), probes::level_of(&probe.level))
+        else {
+            continue;
+        };
+        let good = if probe.good { Probe::Good } else { Probe::Failed };
+        let report = by_region.entry(region.clone()).or_insert_with(|| Report {
+            observer: agent.clone(),
+            region,
+            samples: Vec::new(),
+            slipped: false,
+        });
+        report.samples.push((level, good));
+    }
+    by_region.into_values().collect()
+}

@@ -1,0 +1,389 @@
+//! A whole controller over gRPC: pretended clusters, a pretended mirror agent, real agents, journal and clocks.
+
+use std::{num::NonZeroU32, path::Path, pin::Pin, time::Duration};
+
+use leeward_failover_core::{
+    Automation, Config, Gates, LeaseRule, Level, LevelRule, OperationResult, Phase, Standing, TailPolicy,
+};
+use leeward_model::{RegionName, TopologyName};
+use leeward_proto::{
+    control::{EventsRequest, GatewayReport, StatusRequest, VerbRequest, control_client::ControlClient},
+    link::{
+        GroupsReply, LinkEvent, LinkEventsRequest, LinkReply, LinkRequest, PartitionPosition, SealReply,
+        SealRequest, StartRequest, TranslateReply, TranslateRequest, Watermark, WatermarkUpdate,
+        link_server::{Link, LinkServer},
+    },
+};
+use tokio::net::TcpListener;
+use tokio_stream::{Stream, StreamExt, wrappers::TcpListenerStream};
+use tonic::{Request, Response, Status as GrpcStatus};
+
+use super::*;
+use crate::{Agent, AgentConfig, Budgets, Protected, RegionConfig, pretend::PretendCluster};
+
+/// A mirror that is always caught up with nine of ten records.
+#[derive(Debug)]
+struct PretendMirror;
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, GrpcStatus>> + Send>>;
+
+fn reply(link: &str) -> LinkReply {
+    LinkReply {
+        link: link.to_owned(),
+        state: "running".into(),
+        rpo_millis: 20,
+        partitions: vec![PartitionPosition {
+            topic: "orders".into(),
+            state: "active".into(),
+            acknowledged_to: 9,
+            source_end: 10,
+            ..PartitionPosition::default()
+        }],
+        ..LinkReply::default()
+    }
+}
+
+#[tonic::async_trait]
+impl Link for PretendMirror {
+    type WatermarksStream = Answers<WatermarkUpdate>;
+    type EventsStream = Answers<LinkEvent>;
+
+    async fn status(&self, request: Request<LinkRequest>) -> Result<Response<LinkReply>, GrpcStatus> {
+        Ok(Response::new(reply(&request.get_ref().link)))
+    }
+
+    async fn watermarks(
+        &self,
+        _: Request<LinkRequest>,
+    ) -> Result<Response<Self::WatermarksStream>, GrpcStatus> {
+        Err(GrpcStatus::unimplemented("not asked by the controller"))
+    }
+
+    async fn translate(&self, _: Request<TranslateRequest>) -> Result<Response<TranslateReply>, GrpcStatus> {
+        Err(GrpcStatus::unimplemented("not asked by the controller"))
+    }
+
+    async fn start(&self, request: Request<StartRequest>) -> Result<Response<LinkReply>, GrpcStatus> {
+        Ok(Response::new(reply(&request.get_ref().link)))
+    }
+
+    async fn seal(&self, request: Request<SealRequest>) -> Result<Response<SealReply>, GrpcStatus> {
+        let drains = !request.get_ref().drain_to.is_empty();
+        let replicated_to = if drains { 10 } else { 9 };
+        let watermark = Watermark {
+            topic: "orders".into(),
+            replicated_to,
+            target_end: replicated_to,
+            ..Watermark::default()
+        };
+        Ok(Response::new(SealReply { watermarks: vec![watermark], groups: Vec::new(), drained: drains }))
+    }
+
+    async fn groups(&self, _: Request<LinkRequest>) -> Result<Response<GroupsReply>, GrpcStatus> {
+        Ok(Response::new(GroupsReply::default()))
+    }
+
+    async fn events(
+        &self,
+        _: Request<LinkEventsRequest>,
+    ) -> Result<Response<Self::EventsStream>, GrpcStatus> {
+        Err(GrpcStatus::unimplemented("not asked by the controller"))
+    }
+}
+
+async fn mirror() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let server = tonic::transport::Server::builder().add_service(LinkServer::new(PretendMirror));
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    format!("http://{address}")
+}
+
+fn name(name: &str) -> RegionName {
+    RegionName::new(name).expect("legal")
+}
+
+fn rules() -> std::collections::BTreeMap<Level, LevelRule> {
+    let rule =
+        LevelRule { every: Duration::from_millis(100), fail_after: NonZeroU32::new(3).expect("not zero") };
+    Level::ALL.into_iter().map(|level| (level, rule)).collect()
+}
+
+fn core() -> Config {
+    Config {
+        regions: [name("a"), name("b")],
+        places: vec![name("a"), name("b"), name("w")],
+        detect: rules(),
+        quorum: 2,
+        automation: Automation::Auto,
+        gates: Gates {
+            rpo_max: Some(Duration::from_secs(10)),
+            standby_writable: true,
+            offsets_max_age: Some(Duration::from_secs(30)),
+            evidence_max_age: Duration::from_secs(15),
+        },
+        cooldown: Duration::ZERO,
+        lease: LeaseRule { duration: Duration::from_millis(600), margin: Duration::from_millis(50) },
+        resync: None,
+    }
+}
+
+struct World {
+    clusters: [Arc<PretendCluster>; 2],
+    mirror: String,
+    folder: tempfile::TempDir,
+    agents: Vec<Agent>,
+}
+
+impl World {
+    async fn new() -> Self {
+        let cluster = |name| Arc::new(PretendCluster::new(name, &["orders"]));
+        let folder = tempfile::tempdir().expect("a folder");
+        Self { clusters: [cluster("a"), cluster("b")], mirror: mirror().await, folder, agents: Vec::new() }
+    }
+
+    fn config(&self, core: Config, grpc_listen: SocketAddr) -> ControllerConfig {
+        let region = |index: usize, region: &str| RegionConfig {
+            name: name(region),
+            cluster: self.clusters[index].clone(),
+            mirror: self.mirror.clone(),
+        };
+        ControllerConfig {
+            topology: TopologyName::new("payments").expect("legal"),
+            core,
+            place: name("w"),
+            regions: vec![region(0, "a"), region(1, "b")],
+            protected: Protected::new(|_| true),
+            seal_default: false,
+            redirectors: Vec::new(),
+            drain_max: Duration::from_secs(2),
+            budgets: Budgets {
+                rpo: Duration::from_secs(10),
+                rto: Duration::from_secs(10),
+                rto_worst_case: Duration::from_secs(3),
+            },
+            data: self.folder.path().join("controller"),
+            grpc_listen,
+            http_listen: "127.0.0.1:0".parse().expect("an address"),
+        }
+    }
+
+    /// A controller with agents in both regions, once it sees them well.
+    async fn start(&mut self, core: Config) -> Controller {
+        let config = self.config(core, "127.0.0.1:0".parse().expect("an address"));
+        let controller = Controller::start(config).await.expect("started");
+        for region in ["a", "b"] {
+            let config = AgentConfig {
+                region: name(region),
+                clusters: vec![
+                    (name("a"), self.clusters[0].clone() as Arc<dyn Cluster>),
+                    (name("b"), self.clusters[1].clone()),
+                ],
+                controller: format!("http://{}", controller.grpc_address()),
+                detect: rules(),
+                protected: Protected::new(|_| true),
+                seal_default: false,
+                seals_itself: true,
+                data: self.folder.path().join(format!("agent-{region}")),
+            };
+            self.agents.push(Agent::start(&config).expect("started"));
+        }
+        wait(&controller, "everybody is heard", |status| {
+            let heard = |region: &RegionName| {
+                let votes = status.regions[region].health.votes.values();
+                votes.filter(|vote| **vote == leeward_failover_core::Vote::Up).count() == 3
+            };
+            heard(&name("a")) && heard(&name("b")) && status.gates.iter().all(|gate| gate.refusal.is_none())
+        })
+        .await;
+        controller
+    }
+}
+
+async fn wait(controller: &Controller, what: &str, wanted: impl Fn(&Status) -> bool) -> Status {
+    let waiting = controller.wait_for(wanted);
+    let seen = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+    let seen = seen.unwrap_or_else(|_| panic!("{what} was not seen: {:#?}", controller.status()));
+    seen.expect("it runs")
+}
+
+async fn client(controller: &Controller) -> ControlClient<tonic::transport::Channel> {
+    ControlClient::connect(format!("http://{}", controller.grpc_address())).await.expect("connected")
+}
+
+fn serves(status: &Status, region: &str) -> bool {
+    status.serving == Some(name(region)) && status.operation.is_none() && status.phase == Phase::Steady
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_primary_is_left_within_three_seconds() {
+    let mut world = World::new().await;
+    let controller = world.start(core()).await;
+
+    world.clusters[0].die(true);
+    wait(&controller, "b serves", |status| serves(status, "b")).await;
+
+    let reply = client(&controller).await.status(StatusRequest {}).await.expect("answered").into_inner();
+    let last = reply.last_failover.expect("there was one");
+    let took = last.phases.iter().map(|phase| phase.started_after_micros + phase.took_micros).max();
+    assert!(took.expect("phases") < 3_000_000, "{:#?}", last.phases);
+    assert_eq!((last.fence.as_str(), reply.acting_primary.as_str()), ("assumed", "b"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_primary_that_comes_back_is_sealed_and_its_tail_is_exact() {
+    let mut world = World::new().await;
+    let controller = world.start(core()).await;
+    world.clusters[0].die(true);
+    wait(&controller, "b serves", |status| serves(status, "b")).await;
+    world.clusters[0].append("orders", 4);
+
+    world.clusters[0].die(false);
+    let status = wait(&controller, "a is fenced", |status| {
+        matches!(status.regions[&name("a")].standing, Standing::Fenced { .. })
+    })
+    .await;
+
+    let loss = status.loss.expect("stated");
+    assert_eq!((loss.is_exact(), loss.lower()), (true, 5));
+    let topic = leeward_model::TopicName::new("orders").expect("legal");
+    assert_eq!(world.clusters[0].bytes(&topic), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_controller_that_dies_in_a_failover_ends_it_after_its_restart() {
+    let mut world = World::new().await;
+    let controller = world.start(core()).await;
+    let address = controller.grpc_address();
+    world.clusters[0].die(true);
+    wait(&controller, "a failover runs", |status| status.operation.is_some()).await;
+
+    controller.shutdown().await;
+    let controller = Controller::start(world.config(core(), address)).await.expect("started again");
+    let status = wait(&controller, "b serves", |status| serves(status, "b")).await;
+
+    assert_eq!(status.epoch.to_wire(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_switchover_loses_nothing_and_leaves_a_standby_behind() {
+    let mut world = World::new().await;
+    let controller = world.start(core()).await;
+
+    let request = VerbRequest { to: "b".into(), idempotency_key: "once".into(), ..VerbRequest::default() };
+    let mut client = client(&controller).await;
+    let reply = client.switchover(request.clone()).await.expect("answered").into_inner();
+    let again = client.switchover(request).await.expect("answered").into_inner();
+
+    assert_eq!((reply.outcome.as_str(), reply.epoch, again.epoch), ("finished", 2, 2), "{reply:#?}");
+    assert_eq!(controller.status().regions[&name("a")].standing, Standing::Standby);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_is_told_to_stop_first_and_then_where_to_go() {
+    let mut world = World::new().await;
+    let controller = world.start(core()).await;
+    let mut client = client(&controller).await;
+    let (reports, outbox) = mpsc::channel(16);
+    let report = |epoch, forwarding_to: String| GatewayReport {
+        gateway: "g".into(),
+        epoch,
+        forwarding_to,
+        ..GatewayReport::default()
+    };
+    reports.send(report(0, String::new())).await.expect("open");
+    let stream = tokio_stream::wrappers::ReceiverStream::new(outbox);
+    let mut grants = client.grants(stream).await.expect("answered").into_inner();
+
+    world.clusters[0].die(true);
+    let mut told: Vec<(u64, String)> = Vec::new();
+    while told.last().is_none_or(|(_, acting)| acting != "b") {
+        let grant = grants.next().await.expect("open").expect("a grant");
+        let now = (grant.epoch, grant.acting_primary.clone());
+        if told.last() != Some(&now) {
+            told.push(now);
+        }
+        reports.send(report(grant.epoch, grant.acting_primary)).await.expect("open");
+    }
+
+    assert_eq!(told, [(1, "a".into()), (2, String::new()), (2, "b".into())]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_returned_region_serves_again_after_a_failback() {
+    let mut world = World::new().await;
+    let controller = world.start(Config { resync: Some(TailPolicy::Quarantine), ..core() }).await;
+    world.clusters[0].die(true);
+    wait(&controller, "b serves", |status| serves(status, "b")).await;
+    world.clusters[0].die(false);
+    wait(&controller, "a is a standby", |status| {
+        status.regions[&name("a")].standing == Standing::Standby && status.operation.is_none()
+    })
+    .await;
+
+    let request = VerbRequest { to: "a".into(), ..VerbRequest::default() };
+    let reply = client(&controller).await.failback(request).await.expect("answered").into_inner();
+
+    assert_eq!((reply.outcome.as_str(), reply.epoch), ("finished", 3), "{reply:#?}");
+    let summary = controller.brain.timeline.lock().last_promotion().expect("there was one");
+    assert_eq!(summary.result, Some(OperationResult::Completed));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failover_without_a_named_loss_is_refused_and_says_what_is_at_risk() {
+    let mut world = World::new().await;
+    let controller = world.start(core()).await;
+
+    let request = VerbRequest { to: "b".into(), ..VerbRequest::default() };
+    let reply = client(&controller).await.failover(request).await.expect("answered").into_inner();
+
+    assert!(reply.outcome == "refused" && reply.reason.contains("the loss must be named"), "{reply:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_tell_a_failover_in_its_order() {
+    let mut world = World::new().await;
+    let controller = world.start(core()).await;
+    world.clusters[0].die(true);
+    wait(&controller, "b serves", |status| serves(status, "b")).await;
+
+    let request = EventsRequest { after: 0, follow: false };
+    let events = client(&controller).await.events(request).await.expect("answered").into_inner();
+    let codes: Vec<String> = events.map(|event| event.expect("an event").code).collect().await;
+
+    let wanted = ["failover-started", "region-fenced", "region-promoted", "dns-moved", "failover-finished"];
+    let told: Vec<&str> = codes.iter().map(String::as_str).filter(|code| wanted.contains(code)).collect();
+    assert_eq!(told, wanted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_name_the_epoch_and_the_acting_region() {
+    let mut world = World::new().await;
+    let controller = world.start(core()).await;
+
+    let text = http_get(controller.http_address(), "/metrics").await;
+
+    assert!(text.contains(r#"leeward_epoch{topology="payments"} 1"#), "{text}");
+    assert!(
+        text.contains(r#"leeward_region_role{region="a",role="primary",topology="payments"} 1"#),
+        "{text}"
+    );
+}
+
+async fn http_get(address: SocketAddr, path: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("connected");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: leeward\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.expect("read");
+    text
+}
+
+#[test]
+fn a_journal_folder_is_made_where_it_is_missing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path: &Path = &folder.path().join("deep/er");
+
+    assert!(RedbLog::open(path).is_ok());
+}

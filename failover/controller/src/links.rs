@@ -1,0 +1,177 @@
+//! The mirror agents, asked by gRPC: how links stand, and the verbs that seal and start them.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use leeward_failover_core::{Drain, FinalPosition, LinkReport, PartitionSample};
+use leeward_model::{
+    ByteSize, FencingEpoch, Lag, LinkName, PartitionIndex, RegionName, SourceOffset, TargetOffset, TopicName,
+    TopicPartition,
+};
+use leeward_proto::link::{
+    GroupPosition, LinkReply, LinkRequest, SealRequest, StartRequest, Watermark, link_client::LinkClient,
+};
+use tonic::{
+    Request, Status,
+    transport::{Channel, Endpoint},
+};
+
+use crate::limits::{DRAIN_AS_FAR_WAIT, LINK_ASK_TIMEOUT, LINK_CALL_MARGIN};
+
+/// Why a mirror agent did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LinkError {
+    #[error("no mirror agent is known for links into {region}")]
+    NoAgent { region: RegionName },
+    #[error("mirror agent in {region}: {}", status.message())]
+    Agent { region: RegionName, status: Box<Status> },
+    #[error("link {link} still had records to carry over after {waited:?}")]
+    NotDrained { link: LinkName, waited: Duration },
+}
+
+/// Mirror agents by the region that their links end in.
+#[derive(Clone, Debug)]
+pub(crate) struct Links {
+    agents: BTreeMap<RegionName, Channel>,
+}
+
+impl Links {
+    /// Connections are made when first used, and again when they break.
+    pub(crate) fn new(
+        agents: impl IntoIterator<Item = (RegionName, String)>,
+    ) -> Result<Self, tonic::transport::Error> {
+        let connect = |(region, address): (RegionName, String)| {
+            let endpoint = Endpoint::from_shared(address)?.connect_timeout(LINK_ASK_TIMEOUT);
+            Ok((region, endpoint.connect_lazy()))
+        };
+        Ok(Self { agents: agents.into_iter().map(connect).collect::<Result<_, _>>()? })
+    }
+
+    fn agent(&self, region: &RegionName) -> Result<LinkClient<Channel>, LinkError> {
+        let channel = self.agents.get(region);
+        let channel = channel.ok_or_else(|| LinkError::NoAgent { region: region.clone() })?;
+        Ok(LinkClient::new(channel.clone()))
+    }
+
+    pub(crate) async fn status(
+        &self,
+        source: &RegionName,
+        target: &RegionName,
+    ) -> Result<LinkReply, LinkError> {
+        let link = String::from(LinkName::between(source, target));
+        let request = bounded(LinkRequest { link }, LINK_ASK_TIMEOUT);
+        let reply = self.agent(target)?.status(request).await;
+        reply.map(tonic::Response::into_inner).map_err(|status| failed(target, status))
+    }
+
+    pub(crate) async fn start(
+        &self,
+        source: &RegionName,
+        target: &RegionName,
+        epoch: FencingEpoch,
+        keeps_topics: bool,
+    ) -> Result<(), LinkError> {
+        let inverse = || String::from(LinkName::between(target, source));
+        let request = StartRequest {
+            link: LinkName::between(source, target).into(),
+            epoch: epoch.to_wire(),
+            inverse_of: if keeps_topics { inverse() } else { String::new() },
+        };
+        let request = bounded(request, LINK_CALL_MARGIN);
+        let reply = self.agent(target)?.start(request).await;
+        reply.map(|_| ()).map_err(|status| failed(target, status))
+    }
+
+    /// Drains a link and seals it for ever under this epoch.
+    pub(crate) async fn seal(
+        &self,
+        source: &RegionName,
+        target: &RegionName,
+        epoch: FencingEpoch,
+        drain: &Drain,
+        drain_max: Duration,
+    ) -> Result<Vec<FinalPosition>, LinkError> {
+        let link = LinkName::between(source, target);
+        let (wait, drain_to) = match drain {
+            Drain::AsFarAsItCame => (DRAIN_AS_FAR_WAIT, Vec::new()),
+            Drain::To(ends) => (drain_max, ends.iter().map(watermark).collect()),
+        };
+        let request = SealRequest {
+            link: link.as_str().to_owned(),
+            epoch: epoch.to_wire(),
+            drain_millis_max: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            drain_to,
+        };
+        let reply = self.agent(target)?.seal(bounded(request, wait + LINK_CALL_MARGIN)).await;
+        let reply = reply.map_err(|status| failed(target, status))?.into_inner();
+        if matches!(drain, Drain::To(_)) && !reply.drained {
+            return Err(LinkError::NotDrained { link, waited: wait });
+        }
+        Ok(reply.watermarks.iter().filter_map(final_position).collect())
+    }
+
+    pub(crate) async fn groups(
+        &self,
+        source: &RegionName,
+        target: &RegionName,
+    ) -> Result<Vec<GroupPosition>, LinkError> {
+        let link = String::from(LinkName::between(source, target));
+        let request = bounded(LinkRequest { link }, LINK_ASK_TIMEOUT);
+        let reply = self.agent(target)?.groups(request).await;
+        reply.map(|reply| reply.into_inner().groups).map_err(|status| failed(target, status))
+    }
+}
+
+fn bounded<T>(message: T, within: Duration) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(within);
+    request
+}
+
+fn failed(region: &RegionName, status: Status) -> LinkError {
+    LinkError::Agent { region: region.clone(), status: Box::new(status) }
+}
+
+fn watermark(end: &leeward_failover_core::LogEnd) -> Watermark {
+    Watermark {
+        topic: end.partition.topic.as_str().to_owned(),
+        partition: end.partition.partition.to_wire(),
+        replicated_to: end.end.to_wire(),
+        ..Watermark::default()
+    }
+}
+
+fn final_position(watermark: &Watermark) -> Option<FinalPosition> {
+    Some(FinalPosition {
+        partition: topic_partition(&watermark.topic, watermark.partition)?,
+        source: SourceOffset::from_wire(watermark.replicated_to)?,
+        target: TargetOffset::from_wire(watermark.target_end)?,
+    })
+}
+
+/// `None` for names and indexes that no Kafka has.
+pub(crate) fn topic_partition(topic: &str, partition: i32) -> Option<TopicPartition> {
+    Some(TopicPartition {
+        topic: TopicName::new(topic).ok()?,
+        partition: PartitionIndex::from_wire(partition)?,
+    })
+}
+
+/// What the brain takes from a link's status. Without a confirmed heartbeat the lag in time has no bound.
+pub(crate) fn report(source: &RegionName, target: &RegionName, reply: &LinkReply) -> LinkReport {
+    let time = u64::try_from(reply.rpo_millis).map_or(Duration::MAX, Duration::from_millis);
+    let partitions = reply.partitions.iter().filter_map(|position| {
+        Some(PartitionSample {
+            partition: topic_partition(&position.topic, position.partition)?,
+            source_end: SourceOffset::from_wire(position.source_end),
+            replicated: SourceOffset::from_wire(position.acknowledged_to).unwrap_or(SourceOffset::FIRST),
+        })
+    });
+    LinkReport {
+        source: source.clone(),
+        target: target.clone(),
+        lag: Lag { time, records: reply.lag_records, bytes: ByteSize::ZERO },
+        // A link that confirms heartbeats carries group positions in the same rounds.
+        offsets_age: (reply.rpo_millis >= 0).then_some(Duration::ZERO),
+        partitions: partitions.collect(),
+    }
+}

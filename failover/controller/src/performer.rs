@@ -1,0 +1,182 @@
+//! Carries out one effect and says how it ended. Every effect is safe to repeat.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use leeward_failover_core::{Effect, FinalPosition, Outcome, Tail};
+use leeward_model::{FencingEpoch, RegionName, TopicName};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{
+    cluster::{Cluster, QuarantineTopic},
+    fencer::Fencer,
+    gateways::Gateways,
+    limits::{CATCH_UP_TIMEOUT, CAUGHT_UP_WITHIN, POLL_EVERY, STEP_TIMEOUT},
+    links::Links,
+    metrics::Metrics,
+    promoter,
+    redirector::Redirector,
+    verifier,
+};
+
+/// A region as effects use it.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    pub(crate) cluster: Arc<dyn Cluster>,
+    pub(crate) fencer: Fencer,
+}
+
+/// Everything that effects need.
+#[derive(Debug)]
+pub(crate) struct Performer {
+    pub(crate) sites: BTreeMap<RegionName, Site>,
+    pub(crate) links: Links,
+    pub(crate) gateways: Arc<Gateways>,
+    pub(crate) redirectors: Vec<Arc<dyn Redirector>>,
+    pub(crate) drain_max: Duration,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+type Attempt = Result<Outcome, String>;
+
+fn told(error: impl std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+impl Performer {
+    /// Never fails to answer: what goes wrong is an outcome too.
+    pub(crate) async fn perform(&self, effect: Effect) -> Outcome {
+        let attempt = match effect {
+            Effect::CutGateways { epoch, .. } => Ok(Outcome::GatewaysCut(self.gateways.cut(epoch).await)),
+            Effect::MoveGateways { region, epoch } => {
+                self.gateways.follow(&region, epoch).await;
+                Ok(Outcome::Done)
+            }
+            Effect::SealRegion { region, .. } => self.seal(&region).await,
+            Effect::UnsealRegion { region, .. } => self.unseal(&region).await,
+            Effect::DrainLink { source, target, epoch, drain } => {
+                let sealed = self.links.seal(&source, &target, epoch, &drain, self.drain_max).await;
+                sealed.map(|positions| Outcome::LinkDrained { positions }).map_err(told)
+            }
+            Effect::Promote { region, fence } => bounded(self.promote(&region, &fence)).await,
+            Effect::UpdateDns { region, epoch } => bounded(self.redirect(&region, epoch)).await,
+            Effect::Verify { region, epoch } => bounded(self.verify(&region, epoch)).await,
+            Effect::Quarantine { region, survivor, epoch, tails } => {
+                self.quarantine(&region, &survivor, epoch, &tails).await
+            }
+            Effect::RecreateTopics { region, .. } => self.recreate(&region).await,
+            Effect::StartLink { source, target, epoch, resume } => {
+                self.start_link(&source, &target, epoch, &resume).await
+            }
+            Effect::AwaitCaughtUp { source, target, .. } => self.await_caught_up(&source, &target).await,
+        };
+        attempt.unwrap_or_else(|error| Outcome::Failed { error })
+    }
+
+    fn site(&self, region: &RegionName) -> Result<&Site, String> {
+        self.sites.get(region).ok_or_else(|| format!("no cluster is known for region {region}"))
+    }
+
+    async fn seal(&self, region: &RegionName) -> Attempt {
+        self.site(region)?.fencer.seal().await.map(Outcome::Sealed).map_err(told)
+    }
+
+    async fn unseal(&self, region: &RegionName) -> Attempt {
+        self.site(region)?.fencer.unseal().await.map(|_| Outcome::Done).map_err(told)
+    }
+
+    async fn promote(&self, region: &RegionName, fence: &leeward_failover_core::FenceProof) -> Attempt {
+        let site = self.site(region)?;
+        let promoted =
+            promoter::promote(region, fence, &self.links, site.cluster.as_ref(), &site.fencer).await;
+        promoted
+            .map(|promotion| Outcome::Promoted { topics: promotion.topics, groups: promotion.groups })
+            .map_err(told)
+    }
+
+    async fn redirect(&self, region: &RegionName, epoch: FencingEpoch) -> Attempt {
+        for redirector in &self.redirectors {
+            let began = Instant::now();
+            let moved = redirector.redirect(region, epoch).await;
+            self.metrics.dns_updated(redirector.provider(), began.elapsed(), moved.is_ok());
+            moved.map_err(told)?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    async fn verify(&self, region: &RegionName, epoch: FencingEpoch) -> Attempt {
+        let cluster = self.site(region)?.cluster.as_ref();
+        let verified = verifier::verify(region, epoch, cluster, &self.redirectors).await;
+        verified.map(|()| Outcome::Done).map_err(told)
+    }
+
+    async fn quarantine(
+        &self,
+        region: &RegionName,
+        survivor: &RegionName,
+        epoch: FencingEpoch,
+        tails: &[Tail],
+    ) -> Attempt {
+        let (from, into) = (&self.site(region)?.cluster, &self.site(survivor)?.cluster);
+        let name = format!("{}_quarantine.{region}.{epoch}", TopicName::OWN_PREFIX);
+        let topic = TopicName::new(&name).map_err(told)?;
+        let headers = vec![
+            ("leeward-region".to_owned(), region.to_string()),
+            ("leeward-epoch".to_owned(), epoch.to_string()),
+        ];
+        let quarantine = QuarantineTopic { topic, headers };
+        let mut records = 0;
+        for tail in tails {
+            let copied = from.copy_tail(tail, into.as_ref(), &quarantine).await;
+            records += copied.map_err(told)?;
+        }
+        Ok(Outcome::Quarantined { records })
+    }
+
+    /// The mirror makes the topics anew, with the survivor's partitions and configs.
+    async fn recreate(&self, region: &RegionName) -> Attempt {
+        let Site { cluster, fencer } = self.site(region)?;
+        let topics = fencer.protected_topics().await.map_err(told)?;
+        cluster.delete_topics(&topics).await.map_err(told)?;
+        fencer.forget(&topics).map_err(told)?;
+        Ok(Outcome::Done)
+    }
+
+    async fn start_link(
+        &self,
+        source: &RegionName,
+        target: &RegionName,
+        epoch: FencingEpoch,
+        resume: &[FinalPosition],
+    ) -> Attempt {
+        let started = self.links.start(source, target, epoch, !resume.is_empty()).await;
+        started.map(|()| Outcome::Done).map_err(told)
+    }
+
+    async fn await_caught_up(&self, source: &RegionName, target: &RegionName) -> Attempt {
+        let caught_up = async {
+            loop {
+                let reply = self.links.status(source, target).await.map_err(told)?;
+                let within = u64::try_from(reply.rpo_millis)
+                    .is_ok_and(|millis| Duration::from_millis(millis) <= CAUGHT_UP_WITHIN);
+                let starting = reply.partitions.iter().any(|position| position.state == "starting");
+                if reply.state == "running" && within && !starting {
+                    return Ok(Outcome::Done);
+                }
+                sleep(POLL_EVERY).await;
+            }
+        };
+        timeout(CATCH_UP_TIMEOUT, caught_up)
+            .await
+            .unwrap_or_else(|_| Err(format!("not caught up within {CATCH_UP_TIMEOUT:?}")))
+    }
+}
+
+async fn bounded(step: impl Future<Output = Attempt>) -> Attempt {
+    timeout(STEP_TIMEOUT, step).await.unwrap_or_else(|_| Err(format!("took longer than {STEP_TIMEOUT:?}")))
+}

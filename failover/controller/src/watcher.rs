@@ -1,0 +1,156 @@
+//! Looks at the links: reports how they stand to the brain, starts the one that should run, and tells people when a
+//! link breaks, heals and has caught up.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use leeward_failover_core::{Engine, Now, Standing, Verdict};
+use leeward_model::{FencingEpoch, RegionName};
+use leeward_proto::link::LinkReply;
+use parking_lot::Mutex;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{info, warn};
+
+use crate::{
+    brain::{BrainHandle, Message},
+    clock::Clock,
+    events::{Events, NewEvent},
+    limits::{CAUGHT_UP_WITHIN, LINK_LOOK_EVERY},
+    links::{self, Links},
+};
+
+/// The newest answers about links and clusters.
+#[derive(Debug, Default)]
+pub(crate) struct LinkBoard {
+    replies: Mutex<BTreeMap<(RegionName, RegionName), LinkReply>>,
+    cluster_ids: Mutex<BTreeMap<RegionName, String>>,
+}
+
+impl LinkBoard {
+    pub(crate) fn replies(&self) -> Vec<LinkReply> {
+        self.replies.lock().values().cloned().collect()
+    }
+
+    pub(crate) fn cluster_id(&self, region: &RegionName) -> String {
+        self.cluster_ids.lock().get(region).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn saw_cluster(&self, region: &RegionName, id: String) {
+        self.cluster_ids.lock().insert(region.clone(), id);
+    }
+}
+
+/// What the engine wants of links at one moment.
+struct Wanted {
+    source: RegionName,
+    target: RegionName,
+    epoch: FencingEpoch,
+    /// Whether the link should be running.
+    runs: bool,
+    source_healthy: bool,
+    cut: bool,
+}
+
+fn wanted(engine: &Engine, now: Now) -> Wanted {
+    let state = engine.state();
+    let source = state.primary.clone();
+    let target = engine.config().other(&source).clone();
+    let standby = state.standings.get(&target) == Some(&Standing::Standby);
+    Wanted {
+        epoch: state.epoch,
+        runs: standby && state.operation.is_none(),
+        source_healthy: engine.health(&source, now.monotonic).verdict == Verdict::Healthy,
+        cut: engine.link_is_cut(now.monotonic),
+        source,
+        target,
+    }
+}
+
+pub(crate) struct Watcher {
+    pub(crate) links: Links,
+    pub(crate) brain: BrainHandle,
+    pub(crate) board: Arc<LinkBoard>,
+    pub(crate) events: Arc<Events>,
+    pub(crate) clock: Clock,
+}
+
+#[derive(Default)]
+struct Told {
+    down: bool,
+    behind: bool,
+    link: Option<(RegionName, RegionName)>,
+}
+
+impl Watcher {
+    pub(crate) async fn run(self) {
+        let mut rounds = interval(LINK_LOOK_EVERY);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told = Told::default();
+        loop {
+            rounds.tick().await;
+            let Ok(wanted) = self.brain.ask(wanted).await else { return };
+            let link = (wanted.source.clone(), wanted.target.clone());
+            if told.link.as_ref() != Some(&link) {
+                told = Told { down: false, behind: true, link: Some(link.clone()) };
+                self.board.replies.lock().clear();
+            }
+            match self.links.status(&wanted.source, &wanted.target).await {
+                Ok(reply) => {
+                    let report = links::report(&wanted.source, &wanted.target, &reply);
+                    self.board.replies.lock().insert(link, reply.clone());
+                    if self.brain.mailbox.send(Message::Link(report)).await.is_err() {
+                        return;
+                    }
+                    self.start(&wanted, &reply).await;
+                    self.tell(&wanted, Some(&reply), &mut told);
+                }
+                Err(error) => {
+                    warn!(source = %wanted.source, target = %wanted.target, %error, "link is not seen");
+                    self.tell(&wanted, None, &mut told);
+                }
+            }
+        }
+    }
+
+    /// A link that waits for its epoch gets it: the journal says that it runs.
+    async fn start(&self, wanted: &Wanted, reply: &LinkReply) {
+        let idle = reply.state == "waiting" || reply.state == "sealed";
+        if !wanted.runs || !idle {
+            return;
+        }
+        match self.links.start(&wanted.source, &wanted.target, wanted.epoch, false).await {
+            Ok(()) => info!(link = %reply.link, epoch = %wanted.epoch, "link started"),
+            Err(error) => warn!(link = %reply.link, %error, "link was not started"),
+        }
+    }
+
+    fn tell(&self, wanted: &Wanted, reply: Option<&LinkReply>, told: &mut Told) {
+        let dark = reply.is_some_and(|reply| reply.state == "source-dark") && wanted.source_healthy;
+        let down = wanted.cut || dark;
+        let caught_up = reply.is_some_and(|reply| {
+            let within = u64::try_from(reply.rpo_millis)
+                .is_ok_and(|millis| Duration::from_millis(millis) <= CAUGHT_UP_WITHIN);
+            reply.state == "running" && within
+        });
+        let link = format!("{}>{}", wanted.source, wanted.target);
+        if down != told.down {
+            told.down = down;
+            let (code, text) = if down {
+                ("link-down", "the regions do not see each other; none is lost")
+            } else {
+                ("link-up", "the regions see each other again")
+            };
+            self.add(NewEvent::new(code, text).with("link", &link), wanted.epoch);
+        }
+        if down || !caught_up {
+            told.behind = true;
+        } else if told.behind {
+            told.behind = false;
+            let text = format!("{} has what {} has", wanted.target, wanted.source);
+            self.add(NewEvent::new("mirror-caught-up", text).with("link", &link), wanted.epoch);
+        }
+    }
+
+    fn add(&self, event: NewEvent, epoch: FencingEpoch) {
+        self.events.add(event, epoch, self.clock.now().wall);
+    }
+}
