@@ -60,7 +60,7 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
             Command::Failover(failover) => commands::verb::failover(&failover, &settings).await,
             Command::Switchover(verb) => commands::verb::switchover(&verb, &settings).await,
             Command::Failback(verb) => commands::verb::failback(&verb, &settings).await,
-            Command::Drill(drill) => commands::drill::run(&drill).await,
+            Command::Drill(drill) => commands::drill::run_command(&drill).await,
             Command::Events(events) => commands::events::run(&events, &settings).await,
         }
     })

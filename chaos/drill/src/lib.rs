@@ -1,5 +1,16 @@
 //! Drills: rehearses a failover with the failover's own code, and judges it by a ledger of its own.
 
 pub mod checker;
+mod clock;
+pub mod estate;
+mod expect;
 pub mod ledger;
+mod limits;
+mod load;
 pub mod report;
+mod runner;
+mod watch;
+
+pub use clock::now_utc;
+pub use load::LookError;
+pub use runner::{DrillRun, RunError, run, run_folder};

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use leeward_policies::{Diagnostics, Format, Loaded, Policies, Source, Topology, load, schema};
+use leeward_policies::{Diagnostics, Drill, Format, Loaded, Policies, Source, Topology, load, schema};
 
 use crate::{
     args::{Findings, PolicyCommand},
@@ -91,6 +91,31 @@ fn show(file: &Path, defaults: bool) -> anyhow::Result<Exit> {
         print!("{}", drill.show(defaults));
     }
     Ok(Exit::Done)
+}
+
+/// Prints findings for people.
+pub(crate) fn print_text(diagnostics: &Diagnostics) {
+    print_findings(diagnostics, Findings::Text);
+}
+
+/// The one drill of a file; `None` where the file is wrong, which has then been said.
+///
+/// # Errors
+///
+/// Where the file cannot be read, or has no drill or several.
+pub(crate) fn one_drill(file: &Path) -> anyhow::Result<Option<Loaded<Drill>>> {
+    let mut policies = read(&[file])?;
+    if !policies.diagnostics.is_empty() {
+        print_findings(&policies.diagnostics, Findings::Text);
+    }
+    if policies.diagnostics.has_errors() {
+        return Ok(None);
+    }
+    let found = policies.drills.len();
+    match (policies.drills.pop(), found) {
+        (Some(drill), 1) => Ok(Some(drill)),
+        (_, found) => anyhow::bail!("{} has {found} drills; one is needed", file.display()),
+    }
 }
 
 /// The one topology of a file; `None` where the file is wrong, which has then been said.

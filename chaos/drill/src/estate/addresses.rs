@@ -1,0 +1,133 @@
+//! Where the estate's processes listen: free ports on loopback, chosen once for a drill.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+};
+
+use leeward_model::RegionName;
+use leeward_policies::{DnsProvider, Kafka, Topology};
+
+/// How often a port is tried that must be free on several addresses.
+const PORT_TRIES_MAX: usize = 64;
+
+/// Where one region is.
+#[derive(Clone, Debug)]
+pub struct RegionAddresses {
+    /// What clients point at, as the policy names it or as the embedded region listens.
+    pub bootstrap: Vec<String>,
+    /// The embedded region's own listener.
+    pub listen: Option<SocketAddr>,
+    /// The embedded region's listener for other regions.
+    pub link_listen: Option<SocketAddr>,
+    /// What other regions go through to reach it: a proxy of the drill's, which can be cut.
+    pub link_proxy: SocketAddr,
+    /// The gRPC of the agent that runs links into it.
+    pub mirror: SocketAddr,
+}
+
+/// Where everything is.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    pub regions: BTreeMap<RegionName, RegionAddresses>,
+    pub control: SocketAddr,
+    pub gateway: SocketAddr,
+    pub dns: Option<SocketAddr>,
+    /// `/metrics` of each process, by name.
+    pub http: BTreeMap<String, SocketAddr>,
+    /// What clients resolve to find the acting primary, with the port.
+    pub name: Option<String>,
+}
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// Ports that stay taken until all are chosen, so that none is chosen twice.
+#[derive(Default)]
+struct Chosen(Vec<TcpListener>);
+
+impl Chosen {
+    fn free(&mut self) -> io::Result<SocketAddr> {
+        let listener = TcpListener::bind((LOOPBACK, 0))?;
+        let address = listener.local_addr()?;
+        self.0.push(listener);
+        Ok(address)
+    }
+
+    /// A port that is free on every one of `hosts`.
+    fn free_on(&mut self, hosts: &[IpAddr]) -> io::Result<u16> {
+        let mut refused = io::Error::from(io::ErrorKind::AddrInUse);
+        for _ in 0..PORT_TRIES_MAX {
+            let port = TcpListener::bind((LOOPBACK, 0))?.local_addr()?.port();
+            match hosts.iter().map(|host| TcpListener::bind((*host, port))).collect::<io::Result<Vec<_>>>() {
+                Ok(listeners) => {
+                    self.0.extend(listeners);
+                    return Ok(port);
+                }
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused)
+    }
+}
+
+impl Addresses {
+    /// Chooses a free address for every process of the topology.
+    ///
+    /// # Errors
+    ///
+    /// Where loopback has no free port.
+    pub(super) fn choose(topology: &Topology) -> io::Result<Self> {
+        let mut chosen = Chosen::default();
+        let hosts: Vec<_> =
+            topology.data_regions().iter().map(|region| host(topology, &region.name)).collect();
+        let port = chosen.free_on(&hosts)?;
+        let mut regions = BTreeMap::new();
+        for region in topology.data_regions() {
+            let embedded = matches!(region.kafka, Some(Kafka::Embedded(_)));
+            let listen = SocketAddr::new(host(topology, &region.name), port);
+            let bootstrap = match &region.kafka {
+                Some(Kafka::Cluster(cluster)) => cluster.bootstrap.iter().map(ToString::to_string).collect(),
+                Some(Kafka::Embedded(_)) | None => vec![listen.to_string()],
+            };
+            let addresses = RegionAddresses {
+                bootstrap,
+                listen: embedded.then_some(listen),
+                link_listen: if embedded { Some(chosen.free()?) } else { None },
+                link_proxy: chosen.free()?,
+                mirror: chosen.free()?,
+            };
+            regions.insert(region.name.clone(), addresses);
+        }
+        let name = topology.spec.failover.dns.first().map(|record| record.name.clone());
+        let mut http = BTreeMap::new();
+        for member in super::members(topology).into_keys() {
+            http.insert(member, chosen.free()?);
+        }
+        Ok(Self {
+            control: chosen.free()?,
+            gateway: chosen.free()?,
+            dns: if Self::has_embedded_dns(topology) { Some(chosen.free()?) } else { None },
+            name: name.map(|name| format!("{name}:{port}")),
+            regions,
+            http,
+        })
+    }
+
+    pub(super) fn has_embedded_dns(topology: &Topology) -> bool {
+        topology.spec.failover.dns.iter().any(|record| matches!(record.provider, DnsProvider::Embedded(_)))
+    }
+}
+
+/// The loopback address that the topology's name resolves to while `region` is primary.
+fn host(topology: &Topology, region: &RegionName) -> IpAddr {
+    topology
+        .spec
+        .failover
+        .dns
+        .iter()
+        .filter_map(|record| record.targets.get(region))
+        .filter_map(|targets| targets.as_slice().first()?.parse::<IpAddr>().ok())
+        .find(IpAddr::is_loopback)
+        .unwrap_or(LOOPBACK)
+}

@@ -1,0 +1,355 @@
+//! Runs a drill from its file to its report: estate, load, steps, settling, judgement.
+
+mod outcome;
+mod steps;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use leeward_client::{
+    ClientConfig, Cluster, ClusterError, DnsServerResolver, NewTopic, ResolveError, Timeouts,
+};
+use leeward_faults::Evidence;
+use leeward_model::{PartitionIndex, RegionName, TopicName, TopicPartition};
+use leeward_policies::{Acks, ClientKind, Drill, Loaded, Topology};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    checker::{Judgement, judge},
+    clock::DrillClock,
+    estate::{Addresses, Estate, EstateError, EstatePlan},
+    ledger::Found,
+    limits::{ESTATE_READY_WAIT_MAX, LOOK_WAIT_MAX, SETTLE_WAIT_MAX, STATUS_EVERY},
+    load::{GroupNotes, LookError, Notes, ProducerPlan, Route, consume, look, produce},
+    report::{Report, ReportError},
+    watch::Watch,
+};
+
+/// How long one connection, one answer and one operation of the load's own clients may take: short, so that a client
+/// finds the survivor as soon as its name does.
+const CLIENT_TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_millis(500),
+    request: Duration::from_secs(2),
+    operation: Duration::from_secs(3),
+};
+
+/// What to run.
+#[derive(Debug)]
+pub struct DrillRun {
+    /// `leeward` itself.
+    pub program: PathBuf,
+    pub drill: Loaded<Drill>,
+    pub topology: Loaded<Topology>,
+    pub topology_file: PathBuf,
+    /// Where this run's report goes.
+    pub folder: PathBuf,
+    /// Says what is going on.
+    pub progress: fn(&str),
+}
+
+/// Why a drill has no report.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Estate(#[from] EstateError),
+    #[error("load cannot start")]
+    Load(#[from] ClusterError),
+    #[error("name server cannot be asked")]
+    Resolve(#[from] ResolveError),
+    #[error("regions were not healthy within {ESTATE_READY_WAIT_MAX:?}: {seen}")]
+    NotReady { seen: String },
+    #[error("interrupted")]
+    Interrupted,
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    #[error("topic name of the load")]
+    Name(#[from] leeward_model::InvalidName),
+}
+
+/// A drill under way.
+struct Running {
+    run: DrillRun,
+    estate: Estate,
+    watch: Watch,
+    clock: DrillClock,
+    notes: Notes,
+    groups: Vec<GroupNotes>,
+    topics: Vec<TopicName>,
+    faults: Vec<Evidence>,
+    /// Why the drill cannot be judged, found on the way.
+    troubles: Vec<String>,
+    fault_window: Option<(u64, u64)>,
+    progress_shown: usize,
+}
+
+/// Runs a drill and writes its report. Whatever happens, every process that was started is ended.
+///
+/// # Errors
+///
+/// [`RunError`] where the drill did not come far enough for a report.
+pub async fn run(run: DrillRun, interrupt: CancellationToken) -> Result<Report, RunError> {
+    let clock = DrillClock::start();
+    let plan = EstatePlan {
+        program: run.program.clone(),
+        policy: run.topology_file.clone(),
+        topology: run.topology.document.clone(),
+        folder: run.folder.join("estate"),
+    };
+    (run.progress)("starting the regions and everything around them");
+    let estate = Estate::start(plan).await?;
+    let stop = CancellationToken::new();
+    let watch = Watch::start(estate.addresses().control, clock, stop.clone());
+    let mut running = Running {
+        run,
+        estate,
+        watch,
+        clock,
+        notes: Notes::default(),
+        groups: Vec::new(),
+        topics: Vec::new(),
+        faults: Vec::new(),
+        troubles: Vec::new(),
+        fault_window: None,
+        progress_shown: 0,
+    };
+    let report = tokio::select! {
+        biased;
+        () = interrupt.cancelled() => Err(RunError::Interrupted),
+        report = running.carry_out() => report,
+    };
+    stop.cancel();
+    running.estate.stop().await;
+    let report = report?;
+    report.write(&running.run.folder)?;
+    Ok(report)
+}
+
+impl Running {
+    async fn carry_out(&mut self) -> Result<Report, RunError> {
+        self.wait_until_ready().await?;
+        self.create_topics().await?;
+        let (producing, consuming) = (CancellationToken::new(), CancellationToken::new());
+        let (producers, consumers) = (TaskTracker::new(), TaskTracker::new());
+        self.start_load(&producers, &producing, &consumers, &consuming).await?;
+        let began = Instant::now();
+        (self.run.progress)("load is on");
+        self.take_steps(began).await;
+        self.clean_up().await;
+        (self.run.progress)("load ends; waiting for what was acknowledged to arrive");
+        producing.cancel();
+        producers.close();
+        producers.wait().await;
+        let found = self.settle().await;
+        consuming.cancel();
+        consumers.close();
+        consumers.wait().await;
+        Ok(self.conclude(&found))
+    }
+
+    async fn wait_until_ready(&mut self) -> Result<(), RunError> {
+        let given = &self.run.drill.document.spec.given;
+        let held_for = u64::try_from(given.held_for.as_micros()).unwrap_or(u64::MAX);
+        let deadline = Instant::now() + ESTATE_READY_WAIT_MAX;
+        loop {
+            self.estate.check()?;
+            let now = self.clock.micros();
+            let (ready, seen) = self.watch.with(|watched| {
+                let held = watched.healthy_since.is_some_and(|since| now.saturating_sub(since) >= held_for);
+                let rpo = watched.rpo_millis().map(Duration::from_millis);
+                let rpo_holds = given.rpo.is_none_or(|bound| rpo.is_some_and(|rpo| bound.holds(rpo)));
+                let gateways = watched.status.as_ref().map_or(0, |status| status.gateways.len());
+                let gateway_there = !self.run.topology.document.spec.buffer.enabled || gateways > 0;
+                (held && rpo_holds && gateway_there, describe(watched.status.as_ref(), rpo))
+            });
+            if ready {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(RunError::NotReady { seen });
+            }
+            sleep(STATUS_EVERY).await;
+        }
+    }
+
+    /// A client of the region itself, for the drill's own hands and eyes.
+    async fn region_client(&self, region: &RegionName) -> Result<Cluster, ClusterError> {
+        let there = &self.estate.addresses().regions[region];
+        Cluster::connect(client(there.bootstrap.clone(), "leeward-drill")).await
+    }
+
+    fn acting(&self) -> RegionName {
+        let declared = self.run.topology.document.primary().name.clone();
+        self.watch
+            .with(|watched| watched.acting_primary().and_then(|name| RegionName::new(name).ok()))
+            .unwrap_or(declared)
+    }
+
+    async fn create_topics(&mut self) -> Result<(), RunError> {
+        let load = &self.run.drill.document.spec.load.produce;
+        let cluster = self.region_client(&self.acting()).await?;
+        let partitions = i32::try_from(load.partitions).unwrap_or(i32::MAX);
+        for number in 0..load.topics {
+            let name = TopicName::new(&format!("drill-{number}"))?;
+            let topic = NewTopic {
+                name: name.clone(),
+                partitions,
+                replication_factor: Some(1),
+                configs: std::iter::once(("retention.ms".to_owned(), "-1".to_owned())).collect(),
+            };
+            for made in cluster.create_topics(&[topic], CLIENT_TIMEOUTS.operation).await?.into_values() {
+                made?;
+            }
+            self.topics.push(name);
+        }
+        let standby = self.run.topology.document.standby().name.clone();
+        let mirrored = self.region_client(&standby).await?;
+        let deadline = Instant::now() + ESTATE_READY_WAIT_MAX;
+        for topic in &self.topics {
+            while mirrored.topic(topic).await.is_err() {
+                if Instant::now() >= deadline {
+                    return Err(RunError::NotReady { seen: format!("{topic} is not mirrored to {standby}") });
+                }
+                sleep(STATUS_EVERY).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn start_load(
+        &mut self,
+        producers: &TaskTracker,
+        producing: &CancellationToken,
+        consumers: &TaskTracker,
+        consuming: &CancellationToken,
+    ) -> Result<(), RunError> {
+        let load = self.run.drill.document.spec.load.clone();
+        let streams = load.produce.topics * load.produce.partitions;
+        let routes = load
+            .clients
+            .iter()
+            .map(|kind| route(*kind, self.estate.addresses()))
+            .collect::<Result<Vec<_>, _>>()?;
+        for route in &routes {
+            let cluster = Cluster::connect(route.client.clone()).await?;
+            for topic in &self.topics {
+                for index in 0..load.produce.partitions {
+                    let index = i32::try_from(index).ok().and_then(PartitionIndex::from_wire);
+                    let Some(partition) = index else { continue };
+                    let plan = ProducerPlan {
+                        partition: TopicPartition { topic: topic.clone(), partition },
+                        rate: load.produce.rate.per_second() as f64 / f64::from(streams),
+                        value_bytes: usize::try_from(load.produce.size.as_bytes()).unwrap_or(usize::MAX),
+                        keys: load.produce.keys.get(),
+                        acks: match load.produce.acks {
+                            Acks::All => -1,
+                            Acks::Leader => 1,
+                            Acks::Nothing => 0,
+                        },
+                    };
+                    let stop = producing.clone();
+                    producers.spawn(produce(
+                        route.clone(),
+                        plan,
+                        cluster.clone(),
+                        self.notes.clone(),
+                        self.clock,
+                        stop,
+                    ));
+                }
+            }
+        }
+        if let Some(route) = routes.first() {
+            for number in 0..load.consume.groups {
+                let notes = GroupNotes::new(format!("drill-group-{number}"));
+                self.groups.push(notes.clone());
+                let topics = self.topics.clone();
+                let cluster = Cluster::connect(route.client.clone()).await?;
+                consumers.spawn(consume(cluster, notes, topics, consuming.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until all that the gateway acknowledged stands in the acting primary, and the groups have read it, or the
+    /// time for that is over.
+    async fn settle(&mut self) -> Vec<Found> {
+        let deadline = Instant::now() + SETTLE_WAIT_MAX;
+        let mut found = Vec::new();
+        loop {
+            match timeout(LOOK_WAIT_MAX, self.look_once()).await {
+                Ok(Ok(seen)) => {
+                    found = seen;
+                    let judgement = self.notes.with(|notes| judge(&notes.ledger, &found));
+                    if nothing_missing(&judgement) && self.groups.iter().all(|group| group.has_read(&found)) {
+                        return found;
+                    }
+                }
+                Ok(Err(error)) => tracing::debug!(%error, "logs cannot be read"),
+                Err(_) => tracing::debug!("logs answer too slowly"),
+            }
+            if Instant::now() >= deadline {
+                return found;
+            }
+            sleep(STATUS_EVERY * 3).await;
+        }
+    }
+
+    async fn look_once(&self) -> Result<Vec<Found>, LookError> {
+        let cluster = self.region_client(&self.acting()).await?;
+        look(&cluster, &self.topics).await
+    }
+}
+
+fn nothing_missing(judgement: &Judgement) -> bool {
+    judgement
+        .by_route
+        .iter()
+        .filter(|(route, _)| route.starts_with("gateway"))
+        .all(|(_, tally)| tally.lost == 0)
+}
+
+fn client(bootstrap: Vec<String>, id: &str) -> ClientConfig {
+    ClientConfig { client_id: id.to_owned(), timeouts: CLIENT_TIMEOUTS, ..ClientConfig::new(bootstrap) }
+}
+
+fn route(kind: ClientKind, addresses: &Addresses) -> Result<Route, ResolveError> {
+    Ok(match kind {
+        ClientKind::Buffered => Route {
+            name: "gateway".to_owned(),
+            client: client(vec![addresses.gateway.to_string()], "drill-gateway"),
+        },
+        ClientKind::Direct => {
+            let by_address =
+                || addresses.regions.values().flat_map(|region| region.bootstrap.clone()).collect();
+            let mut client =
+                client(addresses.name.clone().map_or_else(by_address, |name| vec![name]), "drill-direct");
+            if let Some(dns) = addresses.dns {
+                client.resolver = Arc::new(DnsServerResolver::new(dns)?);
+            }
+            Route { name: "direct".to_owned(), client }
+        }
+    })
+}
+
+fn describe(status: Option<&leeward_proto::control::StatusReply>, rpo: Option<Duration>) -> String {
+    let Some(status) = status else { return "the controller never answered".to_owned() };
+    let regions: Vec<_> =
+        status.regions.iter().map(|region| format!("{} {}", region.name, region.health)).collect();
+    let links: Vec<_> = status.links.iter().map(|link| format!("{} {}", link.name, link.state)).collect();
+    format!(
+        "phase {}, {}, {}, rpo {rpo:?}, {} gateways",
+        status.phase,
+        regions.join(", "),
+        links.join(", "),
+        status.gateways.len()
+    )
+}
+
+/// The folder of a run below `runs`, by drill and time.
+pub fn run_folder(runs: &Path, drill: &str, began_at: &str) -> PathBuf {
+    runs.join(drill).join(began_at.replace(':', ""))
+}
