@@ -279,7 +279,7 @@ impl Cluster {
         before: &[(TopicPartition, i64)],
         within: Duration,
     ) -> PerPartition<i64> {
-        self.from_leaders("delete records", before, |cluster, broker, part| async move {
+        self.ask_leaders("delete records", before, |cluster, broker, part| async move {
             let connection = cluster.connection(broker, Lane::Shared).await?;
             let request = delete_records(&part, within);
             let answer = newest(&connection, &request).await?;

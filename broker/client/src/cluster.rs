@@ -26,6 +26,7 @@ pub(crate) use route::newest;
 
 use crate::{
     Address, ClientConfig, ClusterError, ConnectError, Connection, RequestError, connection::Dialer,
+    limits::METADATA_PATIENCE,
 };
 
 /// First version of `Metadata` that is asked by topic id.
@@ -290,5 +291,7 @@ async fn ask(connection: &Connection, topics: TopicSelection<'_>) -> Result<Meta
         };
         return Err(unsupported.into());
     }
-    connection.send(&request, version).await
+    // A broker that is gone without a word must not hold up the search for one that lives.
+    let patience = connection.request_timeout().min(METADATA_PATIENCE);
+    connection.send_within(&request, version, patience).await
 }

@@ -52,7 +52,7 @@ impl Default for Timeouts {
         Self {
             connect: Duration::from_secs(5),
             request: Duration::from_secs(20),
-            operation: Duration::from_secs(60),
+            operation: Duration::from_mins(1),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A Kafka cluster as one handle, over TCP, TLS and SASL. Knows nothing of regions, mirrors and failovers.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed test names its line"))]
+
 #[macro_use]
 mod cluster;
 

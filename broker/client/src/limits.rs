@@ -32,6 +32,9 @@ pub const CANDIDATES_MAX: usize = 64;
 /// Head start of each address over the next in a search for a living broker.
 pub const CANDIDATE_STAGGER: Duration = Duration::from_millis(150);
 
+/// Longest wait for metadata on a connection. Then it is closed, and another broker is looked for.
+pub const METADATA_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Share of a SASL session's lifetime, in percent, after which new requests go to a new connection.
 pub const SESSION_USED_PERCENT: u32 = 80;
 
@@ -39,7 +42,7 @@ pub const SESSION_USED_PERCENT: u32 = 80;
 pub const BACKOFF_FIRST: Duration = Duration::from_millis(20);
 
 /// Longest pause between two attempts.
-pub const BACKOFF_MAX: Duration = Duration::from_millis(1000);
+pub const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 /// Time within which a failed connect of another caller is taken for one's own.
 pub const CONNECT_FAILURE_SHARED: Duration = Duration::from_millis(100);

@@ -62,7 +62,7 @@ impl Cluster {
         wanted: &[(TopicPartition, OffsetSpec)],
         isolation: Isolation,
     ) -> PerPartition<ListedOffset> {
-        self.from_leaders("list offsets", wanted, |cluster, broker, part| async move {
+        self.ask_leaders("list offsets", wanted, |cluster, broker, part| async move {
             cluster.list_offsets_of(broker, &part, isolation).await
         })
         .await
@@ -84,14 +84,14 @@ impl Cluster {
 
     /// Finds where leader epochs ended, as far as the leaders know them.
     pub async fn offsets_for_leader_epoch(&self, wanted: &[(TopicPartition, i32)]) -> PerPartition<EpochEnd> {
-        self.from_leaders("offsets for leader epochs", wanted, |cluster, broker, part| async move {
+        self.ask_leaders("offsets for leader epochs", wanted, |cluster, broker, part| async move {
             cluster.epoch_ends_of(broker, &part).await
         })
         .await
     }
 
     /// Asks leaders until all partitions have an outcome that another attempt would not change, or time is over.
-    pub(crate) async fn from_leaders<Q: Clone, T, F>(
+    pub(crate) async fn ask_leaders<Q: Clone, T, F>(
         &self,
         what: &str,
         wanted: &[(TopicPartition, Q)],

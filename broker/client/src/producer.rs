@@ -32,7 +32,7 @@ impl Default for ProducerConfig {
             idempotent: true,
             acks: Acks::All,
             compression: Compression::None,
-            delivery_timeout: Duration::from_secs(120),
+            delivery_timeout: Duration::from_mins(2),
             attempt_timeout: Duration::from_secs(10),
         }
     }
@@ -57,7 +57,7 @@ pub enum ProducerError {
     TooManyPartitions,
     /// Whether the batch was appended is open when `appended` is [`Appended::Unknown`].
     #[error("batch for {partition} was not acknowledged")]
-    Cluster { partition: TopicPartition, appended: Appended, source: ClusterError },
+    Cluster { partition: TopicPartition, appended: Appended, source: Box<ClusterError> },
 }
 
 /// What is known of a batch that was not acknowledged.
@@ -147,7 +147,7 @@ impl Producer {
         if appended == Appended::Unknown {
             *line.next.lock() = None;
         }
-        Err(ProducerError::Cluster { partition: partition.clone(), appended, source })
+        Err(ProducerError::Cluster { partition: partition.clone(), appended, source: Box::new(source) })
     }
 
     async fn attempt(
