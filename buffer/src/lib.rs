@@ -1,1 +1,6 @@
-//! Nothing stands here before its first slice.
+//! Durable store-and-forward for producers, and the gateway that speaks Kafka to applications.
+
+mod door;
+mod intake;
+mod limits;
+mod partition;

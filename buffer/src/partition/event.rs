@@ -1,0 +1,111 @@
+//! What happens to a partition, and what it asks for.
+
+use leeward_model::{FencingEpoch, Instant, ProducerEpoch, RegionName, Sequence};
+
+use super::{Entry, Lineage};
+
+/// Leave to forward.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) epoch: FencingEpoch,
+    pub(crate) region: RegionName,
+    /// Set where the region was promoted in place of another.
+    pub(crate) promoted: Option<Promoted>,
+}
+
+/// What a promoted region has of the one before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Promoted {
+    pub(crate) from: RegionName,
+    pub(crate) marks: Marks,
+}
+
+/// How far a partition was mirrored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// Offset in the source's log below which the target has everything.
+    pub(crate) replicated_to: i64,
+    /// The target's log end at that time.
+    pub(crate) target_end: i64,
+}
+
+/// One of our batches, found in a region's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) sequence: Sequence,
+    pub(crate) records: u32,
+    pub(crate) base_offset: i64,
+}
+
+/// How a sent batch fared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The first record that was sent stands at this offset.
+    Acknowledged { base_offset: i64 },
+    /// The broker has it and does not say where.
+    AcknowledgedSomewhere,
+    /// It never left.
+    NotSent,
+    /// It may be in the log or not, or the broker may take it later.
+    Unknown,
+    /// The broker is not the leader, or not ready: refused for now.
+    NotNow,
+    /// The region takes no batch of this size: it is sealed, or its limit was lowered.
+    TooLarge,
+    /// The sequence is not the one that the broker expects.
+    OutOfOrder,
+    /// The broker will never take this batch.
+    Unacceptable,
+}
+
+/// An operation that the shell carries out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    FindEnd,
+    Save,
+    Look,
+    Match,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A batch is durable and counts.
+    Accepted(Entry),
+    /// A grant arrived, new or renewed.
+    Granted(Grant),
+    /// No grant lives any more.
+    Lapsed,
+    EndFound { operation: u64, offset: i64 },
+    LineageSaved { operation: u64 },
+    Looked { operation: u64, found: Vec<Found> },
+    /// So many records from the first candidate on are in the target.
+    Matched { operation: u64, records: u64 },
+    Failed { operation: u64 },
+    Sent { ordinal: u64, outcome: Outcome },
+    /// The other region has all of `region`'s log up to here.
+    Replicated { region: RegionName, marks: Marks },
+    Tick,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Find the end of a region's log.
+    FindEnd { operation: u64, region: RegionName },
+    /// Make the lineage durable.
+    SaveLineage { operation: u64, lineage: Lineage },
+    /// Find our batches in a region's log, from an offset to its end.
+    Look { operation: u64, region: RegionName, epoch: ProducerEpoch, from: i64 },
+    /// Find how many of the candidates' records stand in the region's log between two offsets, in order; without the
+    /// second one, up to its end.
+    Match { operation: u64, region: RegionName, from: i64, to: Option<i64>, candidates: Vec<Entry> },
+    /// Send a batch, without the records it skips.
+    Send { region: RegionName, epoch: ProducerEpoch, sequence: Sequence, entry: Entry },
+    /// Keep a batch that no broker will take where people find it.
+    SetAside { entry: Entry },
+    /// Nothing below this ordinal is needed.
+    Trimmed { to: u64 },
+    /// Say [`Event::Tick`] at this time.
+    Wake { at: Instant },
+}

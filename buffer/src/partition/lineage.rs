@@ -1,0 +1,64 @@
+//! As which producer a partition writes a region's log.
+
+use leeward_model::{FencingEpoch, ProducerEpoch, RegionName, Sequence};
+
+use super::Grant;
+
+/// Records that are missing from the stream of what is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gap {
+    pub(crate) ordinal: u64,
+    pub(crate) records: u64,
+}
+
+impl Gap {
+    pub(crate) fn end(self) -> u64 {
+        self.ordinal + self.records
+    }
+}
+
+/// The partition's writing of one region's log, from the region's promotion to the next one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lineage {
+    pub(crate) region: RegionName,
+    /// The epoch under which the region was made the acting primary.
+    pub(crate) epoch: FencingEpoch,
+    /// The record that had sequence 0.
+    pub(crate) start_ordinal: u64,
+    /// Where the region's log ended before that record was sent.
+    pub(crate) start_offset: i64,
+    /// What was left out since, in order.
+    pub(crate) gaps: Vec<Gap>,
+}
+
+impl Lineage {
+    /// The producer epoch that stands for the fencing epoch. After 32 768 promotions they begin again, long after
+    /// brokers have forgotten the first.
+    pub(crate) fn producer_epoch(&self) -> ProducerEpoch {
+        let epoch = i16::try_from(self.epoch.to_wire() % (1 << 15)).expect("below 2^15");
+        ProducerEpoch::from_wire(epoch).expect("not negative")
+    }
+
+    /// How many records are sent before the one with this ordinal.
+    pub(super) fn count_before(&self, ordinal: u64) -> u64 {
+        let left_out: u64 =
+            self.gaps.iter().filter(|gap| gap.ordinal < ordinal).map(|gap| gap.records).sum();
+        ordinal.saturating_sub(self.start_ordinal).saturating_sub(left_out)
+    }
+
+    pub(super) fn sequence(&self, ordinal: u64) -> Sequence {
+        Sequence::of_ordinal(self.count_before(ordinal))
+    }
+
+    /// Whether another region than this lineage's was the acting primary before the grant's: what the lineage knows of
+    /// offsets says nothing about the grant's region.
+    pub(super) fn is_cut_off_from(&self, grant: &Grant) -> bool {
+        let elsewhere = grant.promoted.as_ref().is_some_and(|promoted| promoted.from != self.region);
+        elsewhere && grant.epoch > self.epoch
+    }
+
+    /// Whether this is what became of `older`.
+    pub(crate) fn replaces(&self, older: &Self) -> bool {
+        (self.epoch, self.gaps.len()) > (older.epoch, older.gaps.len())
+    }
+}

@@ -1,0 +1,129 @@
+//! What follows from the outcomes of sent batches.
+
+use std::time::Duration;
+
+use leeward_model::Instant;
+
+use super::entry::Place;
+use super::{AfterDrain, Command, Forward, Gap, Outcome, Phase};
+use crate::limits::{GAPS_MAX, REFUSED_PAUSE, RESEND_PAUSE};
+
+impl Forward {
+    pub(super) fn sent(&mut self, ordinal: u64, outcome: Outcome) {
+        let at = self.entries.partition_point(|entry| entry.ordinal < ordinal);
+        let is_out = at >= self.acknowledged
+            && at < self.out
+            && self.entries.get(at).is_some_and(|entry| entry.ordinal == ordinal);
+        if !is_out || self.open == 0 {
+            return;
+        }
+        self.open -= 1;
+        match outcome {
+            Outcome::Acknowledged { base_offset } => {
+                self.entries[at].place = Place::At(base_offset);
+                if let Phase::Forwarding { .. } = self.phase {
+                    self.phase = Phase::Forwarding { confirmed: true };
+                    self.count_acknowledged();
+                }
+            }
+            Outcome::NotSent => self.drain(Some(RESEND_PAUSE), false, None),
+            Outcome::Unknown | Outcome::NotNow => self.drain(Some(RESEND_PAUSE), false, None),
+            Outcome::TooLarge => self.drain(Some(REFUSED_PAUSE), false, None),
+            Outcome::AcknowledgedSomewhere => self.drain(None, true, None),
+            Outcome::OutOfOrder => {
+                let pause = self.pause_before_looking();
+                self.drain(Some(pause), true, None);
+            }
+            Outcome::Unacceptable => self.drain(None, false, Some(ordinal)),
+        }
+    }
+
+    fn pause_before_looking(&self) -> Duration {
+        match self.phase {
+            Phase::Forwarding { confirmed: true } => RESEND_PAUSE,
+            Phase::Forwarding { confirmed: false }
+            | Phase::Idle
+            | Phase::Busy(_)
+            | Phase::Draining
+            | Phase::Pausing { .. } => REFUSED_PAUSE,
+        }
+    }
+
+    /// Sends nothing more until all that is out has an outcome. The first failure decides what follows: those behind
+    /// it fail because of it.
+    fn drain(&mut self, pause: Option<Duration>, look: bool, set_aside: Option<u64>) {
+        if let Phase::Forwarding { .. } = self.phase {
+            self.phase = Phase::Draining;
+            self.after_drain = AfterDrain { pause, look, set_aside };
+        }
+    }
+
+    /// Moves the border of what is acknowledged up to the first batch whose place is not known.
+    fn count_acknowledged(&mut self) {
+        while self.acknowledged < self.out {
+            let entry = &self.entries[self.acknowledged];
+            let Some(last) = entry.last_offset() else { break };
+            self.acknowledged_end = self.acknowledged_end.max(last + 1);
+            self.acknowledged += 1;
+        }
+    }
+
+    /// Everything that was out has an outcome.
+    pub(super) fn drained(&mut self, now: Instant, commands: &mut Vec<Command>) {
+        self.infer_places(self.out);
+        self.out = self.acknowledged;
+        let after = std::mem::take(&mut self.after_drain);
+        self.unsure |= after.look;
+        if let Some(ordinal) = after.set_aside {
+            self.set_aside(ordinal, commands);
+        }
+        self.phase = match after.pause {
+            Some(pause) => self.pause(now.after(pause), commands),
+            None => Phase::Idle,
+        };
+        self.trim(commands);
+    }
+
+    pub(super) fn pause(&self, until: Instant, commands: &mut Vec<Command>) -> Phase {
+        commands.push(Command::Wake { at: until });
+        Phase::Pausing { until }
+    }
+
+    /// A batch whose successor is in the log is there as well: the broker takes no sequence with a gap before it.
+    pub(super) fn infer_places(&mut self, end: usize) {
+        let mut below = None;
+        for entry in self.entries.range_mut(self.acknowledged..end).rev() {
+            match (entry.place, below) {
+                (Place::At(offset), _) => below = Some(offset),
+                (Place::Unknown, Some(offset)) => entry.place = Place::Below(offset),
+                (Place::Unknown, None) | (Place::Below(_), _) => {}
+            }
+        }
+        self.out = self.out.max(end);
+        self.count_acknowledged();
+    }
+
+    /// Leaves a batch out of the stream, if it is the next to be sent.
+    fn set_aside(&mut self, ordinal: u64, commands: &mut Vec<Command>) {
+        let next = self.entries.get(self.acknowledged).is_some_and(|entry| entry.ordinal == ordinal);
+        let room = self.lineage.as_ref().is_some_and(|lineage| lineage.gaps.len() < GAPS_MAX);
+        if !next || !room {
+            return;
+        }
+        let Some(entry) = self.entries.remove(self.acknowledged) else { return };
+        self.leave_out(Gap { ordinal: entry.first(), records: u64::from(entry.sent_records()) });
+        if self.acknowledged == 0 {
+            self.trimmed_to = entry.end();
+            commands.push(Command::Trimmed { to: self.trimmed_to });
+        }
+        commands.push(Command::SetAside { entry });
+    }
+
+    /// Closes the sequences over records that are never sent.
+    pub(super) fn leave_out(&mut self, gap: Gap) {
+        if let Some(lineage) = &mut self.lineage {
+            lineage.gaps.push(gap);
+            lineage.gaps.sort_by_key(|gap| gap.ordinal);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What a region's log holds of ours already: at a change of the acting primary, and after a doubt.
+
+use leeward_model::Instant;
+
+use super::entry::Place;
+use super::{Command, Forward, Found, Gap, Grant, Lineage, Marks, Operation, Phase};
+use crate::limits::REFUSED_PAUSE;
+
+/// Half of the sequences: what seems further ahead is behind.
+const HALF: u64 = 1 << 30;
+const SEQUENCES: u64 = 1 << 31;
+
+impl Forward {
+    /// Leaves the lineage's region for another one: forgets what is mirrored, and has the rest looked for where it may
+    /// be mirrored without anybody knowing.
+    pub(super) fn leave(&mut self, grant: &Grant, commands: &mut Vec<Command>) {
+        let Some(lineage) = &self.lineage else { return };
+        let promoted = grant.promoted.as_ref().filter(|promoted| promoted.from == lineage.region);
+        let marks = [promoted.map(|promoted| promoted.marks), self.marks]
+            .into_iter()
+            .flatten()
+            .max_by_key(|marks| marks.replicated_to)
+            .unwrap_or(Marks { replicated_to: 0, target_end: 0 });
+        let before = self.trimmed_to;
+        let known_end = self.forget_mirrored(marks.replicated_to);
+        let maybe_sent_to = self.maybe_sent_to;
+        let ambiguous = self.acknowledged == 0
+            && marks.replicated_to > known_end
+            && self.entries.front().is_some_and(|entry| entry.ordinal < maybe_sent_to);
+        if self.trimmed_to > before {
+            commands.push(Command::Trimmed { to: self.trimmed_to });
+        }
+        if ambiguous {
+            let candidates =
+                self.entries.iter().take_while(|entry| entry.ordinal < maybe_sent_to).cloned().collect();
+            // The target holds at most one record for each source offset.
+            let from = (marks.target_end - (marks.replicated_to - known_end)).max(0);
+            let operation = self.busy(Operation::Match);
+            let region = grant.region.clone();
+            let to = Some(marks.target_end);
+            commands.push(Command::Match { operation, region, from, to, candidates });
+        } else {
+            self.forget_lineage();
+            self.begin(commands);
+        }
+    }
+
+    /// Has everything looked for in the whole log of the grant's region: regions changed while nobody told us how they
+    /// hang together.
+    pub(super) fn search(&mut self, grant: &Grant, commands: &mut Vec<Command>) {
+        self.acknowledged = 0;
+        self.out = 0;
+        if self.entries.is_empty() {
+            self.forget_lineage();
+            return;
+        }
+        let candidates = self.entries.iter().cloned().collect();
+        let operation = self.busy(Operation::Match);
+        let region = grant.region.clone();
+        commands.push(Command::Match { operation, region, from: 0, to: None, candidates });
+    }
+
+    /// Forgets the acknowledged batches that are mirrored; returns the source offset behind the last record of ours
+    /// whose place is known. What is acknowledged and stays is not in the target.
+    fn forget_mirrored(&mut self, replicated_to: i64) -> i64 {
+        let mut known_end = self.acknowledged_end;
+        while self.acknowledged > 0 {
+            let entry = &mut self.entries[0];
+            match entry.place {
+                Place::At(offset) if offset + i64::from(entry.sent_records()) <= replicated_to => {
+                    self.forget_first();
+                }
+                Place::At(offset) if offset < replicated_to => {
+                    let mirrored = u32::try_from(replicated_to - offset).expect("within the batch");
+                    entry.skip += mirrored;
+                    self.trimmed_to = entry.first();
+                    break;
+                }
+                Place::At(_) => break,
+                // In the log, but nobody knows where: as good as ambiguous.
+                Place::Below(_) | Place::Unknown => {
+                    known_end = self.lineage.as_ref().map_or(0, |lineage| lineage.start_offset);
+                    self.maybe_sent_to = self.maybe_sent_to.max(entry.end());
+                    self.acknowledged = 0;
+                }
+            }
+        }
+        known_end
+    }
+
+    pub(super) fn matched(&mut self, operation: u64, records: u64) {
+        if !self.is_current(operation) {
+            return;
+        }
+        let mut left = records;
+        while let Some(entry) = self.entries.front_mut().filter(|_| left > 0) {
+            let sent = u64::from(entry.sent_records());
+            if sent <= left {
+                left -= sent;
+                self.forget_first();
+            } else {
+                entry.skip += u32::try_from(left).expect("less than the batch has");
+                self.trimmed_to = entry.first();
+                left = 0;
+            }
+        }
+        self.forget_lineage();
+        self.phase = Phase::Idle;
+    }
+
+    fn forget_lineage(&mut self) {
+        self.lineage = None;
+        self.journaled_end = self.acknowledged_end;
+        self.marks = None;
+        self.unsure = false;
+        self.crossed = false;
+        self.acknowledged = 0;
+        self.out = 0;
+        self.maybe_sent_to = 0;
+        for entry in &mut self.entries {
+            entry.place = Place::Unknown;
+        }
+        self.phase = Phase::Idle;
+    }
+
+    pub(super) fn end_found(&mut self, operation: u64, offset: i64) {
+        let Some(grant) = self.grant.clone().filter(|_| self.is_current(operation)) else {
+            return;
+        };
+        let start_ordinal = self.entries.front().map_or(self.next_ordinal, super::Entry::first);
+        self.acknowledged_end = offset;
+        self.damage.retain(|gap| gap.ordinal >= start_ordinal);
+        self.lineage = Some(Lineage {
+            region: grant.region,
+            epoch: grant.epoch,
+            start_ordinal,
+            start_offset: offset,
+            gaps: std::mem::take(&mut self.damage),
+        });
+        self.phase = Phase::Idle;
+    }
+
+    pub(super) fn lineage_was_saved(&mut self, operation: u64) {
+        if self.is_current(operation) {
+            self.journaled.clone_from(&self.lineage);
+            self.phase = Phase::Idle;
+        }
+    }
+
+    pub(super) fn failed(&mut self, operation: u64, now: Instant, commands: &mut Vec<Command>) {
+        if self.is_current(operation) {
+            self.phase = self.pause(now.after(REFUSED_PAUSE), commands);
+        }
+    }
+
+    /// Our batches in the lineage's log, behind what was known.
+    pub(super) fn looked(&mut self, operation: u64, found: &[Found]) {
+        if !self.is_current(operation) {
+            return;
+        }
+        let counted: Vec<(u64, Found)> =
+            found.iter().filter_map(|found| Some((self.count_of(found)?, *found))).collect();
+        let mut at = self.acknowledged;
+        let mut seen = self.acknowledged;
+        for (count, found) in &counted {
+            while let Some(entry) = self.entries.get(at) {
+                let Some(lineage) = &self.lineage else { return };
+                let entry_count = lineage.count_before(entry.first());
+                if entry_count > *count {
+                    break;
+                }
+                if entry_count == *count && entry.sent_records() == found.records {
+                    self.entries[at].place = Place::At(found.base_offset);
+                    seen = at + 1;
+                }
+                at += 1;
+            }
+            self.acknowledged_end =
+                self.acknowledged_end.max(found.base_offset + i64::from(found.records));
+        }
+        self.infer_places(seen);
+        self.out = self.acknowledged;
+        let appended = counted.iter().map(|(count, found)| count + u64::from(found.records)).max();
+        self.settle_damage(appended);
+        self.unsure = false;
+        self.phase = Phase::Idle;
+    }
+
+    /// How many records of the lineage come before a found batch. Sequences are counted modulo 2^31, so the one nearest
+    /// to the first record that is needed is meant.
+    fn count_of(&self, found: &Found) -> Option<u64> {
+        let lineage = self.lineage.as_ref()?;
+        let near = lineage.count_before(self.trimmed_to);
+        let sequence = u64::from(found.sequence.to_wire().unsigned_abs());
+        let ahead = (sequence + SEQUENCES - near % SEQUENCES) % SEQUENCES;
+        (ahead < HALF).then_some(near + ahead)
+    }
+
+    /// Damaged records that the log has are no loss; the others are left out of the stream.
+    fn settle_damage(&mut self, appended: Option<u64>) {
+        for gap in std::mem::take(&mut self.damage) {
+            let Some(lineage) = &self.lineage else { return };
+            let begin = lineage.count_before(gap.ordinal);
+            let there = appended.map_or(0, |appended| appended.saturating_sub(begin)).min(gap.records);
+            let passed = self.entries.range(..self.acknowledged).any(|entry| entry.ordinal >= gap.end());
+            if there < gap.records && !passed {
+                self.leave_out(Gap { ordinal: gap.ordinal + there, records: gap.records - there });
+            }
+        }
+    }
+}

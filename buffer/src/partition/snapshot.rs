@@ -1,0 +1,109 @@
+//! What of a partition survives a restart beside the journal's frames.
+
+use super::entry::Place;
+use super::{Entry, Forward, Gap, Lineage, Marks, Trimming};
+use crate::limits::OFFSET_RUNS_MAX;
+
+/// Consecutive records at consecutive offsets of the lineage's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OffsetRun {
+    pub(crate) ordinal: u64,
+    pub(crate) offset: i64,
+    pub(crate) records: u64,
+}
+
+/// A partition's positions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Saved {
+    /// Nothing below this ordinal is needed.
+    pub(crate) trimmed_to: u64,
+    pub(crate) lineage: Option<Lineage>,
+    /// Offset in the lineage's log from which on it is not known what stands there of ours.
+    pub(crate) acknowledged_end: i64,
+    pub(crate) runs: Vec<OffsetRun>,
+    pub(crate) marks: Option<Marks>,
+}
+
+impl Forward {
+    /// The partition after a restart: `entries` and `damage` are what the journal holds, in order.
+    pub(crate) fn recovered(trimming: Trimming, saved: Saved, entries: Vec<Entry>, damage: Vec<Gap>) -> Self {
+        let mut forward = Self::new(trimming);
+        forward.next_ordinal = entries.last().map_or(saved.trimmed_to, Entry::end).max(saved.trimmed_to);
+        forward.trimmed_to = saved.trimmed_to;
+        forward.damage = damage.into_iter().filter(|gap| gap.end() > saved.trimmed_to).collect();
+        let left_out: Vec<Gap> = saved.lineage.iter().flat_map(|lineage| lineage.gaps.clone()).collect();
+        for mut entry in entries {
+            if entry.end() <= saved.trimmed_to || left_out.iter().any(|gap| gap.ordinal == entry.first()) {
+                continue;
+            }
+            let trimmed = saved.trimmed_to.saturating_sub(entry.ordinal);
+            entry.skip = u32::try_from(trimmed).expect("less than the batch has");
+            forward.entries.push_back(entry);
+        }
+        forward.damage.retain(|gap| !left_out.iter().any(|out| out.ordinal >= gap.ordinal && out.end() <= gap.end()));
+        forward.acknowledged_end = saved.acknowledged_end;
+        forward.marks = saved.marks;
+        forward.journaled.clone_from(&saved.lineage);
+        forward.journaled_end = saved.acknowledged_end;
+        forward.unsure = saved.lineage.is_some()
+            && !(forward.entries.is_empty() && forward.damage.is_empty());
+        forward.maybe_sent_to = if saved.lineage.is_some() { forward.next_ordinal } else { 0 };
+        forward.lineage = saved.lineage;
+        forward.place(&saved.runs);
+        forward
+    }
+
+    fn place(&mut self, runs: &[OffsetRun]) {
+        for entry in &mut self.entries {
+            let first = entry.first();
+            let run = runs.iter().find(|run| run.ordinal <= first && entry.end() <= run.ordinal + run.records);
+            let Some(run) = run else { break };
+            let into = i64::try_from(first - run.ordinal).expect("within the run");
+            entry.place = Place::At(run.offset + into);
+            self.acknowledged += 1;
+        }
+        self.out = self.acknowledged;
+    }
+
+    /// What to keep for the next start.
+    pub(crate) fn saved(&self) -> Saved {
+        let trimmed_to = self.trimmed_to;
+        let Some(journaled) = self.journaled.clone() else {
+            return Saved { trimmed_to, ..Saved::default() };
+        };
+        let current = self.lineage.as_ref().filter(|lineage| {
+            lineage.region == journaled.region && lineage.epoch == journaled.epoch
+        });
+        if current.is_none() {
+            // Between two lineages: a restart settles the older one again.
+            let acknowledged_end = self.journaled_end;
+            return Saved { trimmed_to, lineage: Some(journaled), acknowledged_end, ..Saved::default() };
+        }
+        let (runs, complete) = self.runs();
+        let end_of_runs = runs.last().map(|run| run.offset.saturating_add_unsigned(run.records));
+        let acknowledged_end =
+            if complete { self.acknowledged_end } else { end_of_runs.unwrap_or(journaled.start_offset) };
+        Saved { trimmed_to, lineage: Some(journaled), acknowledged_end, runs, marks: self.marks }
+    }
+
+    /// Where the acknowledged batches stand, and whether that is all of them.
+    fn runs(&self) -> (Vec<OffsetRun>, bool) {
+        let mut runs: Vec<OffsetRun> = Vec::new();
+        for entry in self.entries.range(..self.acknowledged) {
+            let Some(offset) = entry.exact_offset() else { return (runs, false) };
+            let records = u64::from(entry.sent_records());
+            let run = OffsetRun { ordinal: entry.first(), offset, records };
+            if let Some(last) = runs.last_mut()
+                && last.ordinal + last.records == run.ordinal
+                && last.offset.checked_add_unsigned(last.records) == Some(offset)
+            {
+                last.records += records;
+            } else if runs.len() == OFFSET_RUNS_MAX {
+                return (runs, false);
+            } else {
+                runs.push(run);
+            }
+        }
+        (runs, true)
+    }
+}

@@ -1,0 +1,376 @@
+//! A partition against two model regions: whatever happens in whatever order, each accepted record ends up in the acting
+//! region exactly once and in order.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use leeward_model::{FencingEpoch, Instant, RegionName, Sequence};
+use proptest::prelude::*;
+
+use super::entry::Place;
+use super::*;
+
+/// A record in a region's log: ours by its ordinal, or somebody else's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Record {
+    Ours(u64),
+    Foreign,
+}
+
+#[derive(Clone, Debug)]
+struct Stored {
+    epoch: i16,
+    sequence: i32,
+    records: u32,
+    base_offset: i64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Region {
+    dead: bool,
+    log: Vec<Record>,
+    /// Our batches that came in as such; mirrored ones have another producer.
+    batches: Vec<Stored>,
+}
+
+impl Region {
+    /// The broker's rules of idempotence.
+    fn produce(&mut self, epoch: i16, sequence: i32, first: u64, records: u32) -> Outcome {
+        if let Some(last) = self.batches.last() {
+            let recent = self.batches.iter().rev().take(5).filter(|old| old.epoch == epoch);
+            let mut same = recent.filter(|old| old.sequence == sequence && old.records == records);
+            if let Some(repeat) = same.next() {
+                return Outcome::Acknowledged { base_offset: repeat.base_offset };
+            }
+            let expected = Sequence::from_wire(last.sequence).unwrap().after(last.records).to_wire();
+            let fits = match epoch.cmp(&last.epoch) {
+                std::cmp::Ordering::Less => false,
+                std::cmp::Ordering::Equal => sequence == expected,
+                std::cmp::Ordering::Greater => sequence == 0,
+            };
+            if !fits {
+                return Outcome::OutOfOrder;
+            }
+        }
+        let base_offset = self.log.len() as i64;
+        self.batches.push(Stored { epoch, sequence, records, base_offset });
+        self.log.extend((first..first + u64::from(records)).map(Record::Ours));
+        Outcome::Acknowledged { base_offset }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Request {
+    region: RegionName,
+    epoch: i16,
+    sequence: i32,
+    entry: Entry,
+    outcome: Option<Outcome>,
+}
+
+struct World {
+    forward: Forward,
+    now: Instant,
+    regions: BTreeMap<RegionName, Region>,
+    acting: RegionName,
+    epoch: u64,
+    mirrored: usize,
+    /// What must be mirrored back before the next failover: what both regions had once is forgotten.
+    must_mirror: usize,
+    /// Requests and responses on their way, in order.
+    wire: VecDeque<Request>,
+    /// Requests that were given up by the gateway and may still reach the broker.
+    ghosts: VecDeque<Request>,
+    operations: VecDeque<Command>,
+    journal: Vec<Entry>,
+    lineages: Vec<Lineage>,
+    saved: Saved,
+    next: u64,
+    promoted: Option<Promoted>,
+}
+
+fn region(name: &str) -> RegionName {
+    RegionName::new(name).unwrap()
+}
+
+impl World {
+    fn new() -> Self {
+        let names = [region("a"), region("b")];
+        let mut world = Self {
+            forward: Forward::new(Trimming::WhenReplicated),
+            now: Instant::ZERO,
+            regions: names.into_iter().map(|name| (name, Region::default())).collect(),
+            acting: region("a"),
+            epoch: 1,
+            mirrored: 0,
+            must_mirror: 0,
+            wire: VecDeque::new(),
+            ghosts: VecDeque::new(),
+            operations: VecDeque::new(),
+            journal: Vec::new(),
+            lineages: Vec::new(),
+            saved: Saved::default(),
+            next: 0,
+            promoted: None,
+        };
+        world.grant();
+        world
+    }
+
+    fn other(&self) -> RegionName {
+        if self.acting == region("a") { region("b") } else { region("a") }
+    }
+
+    fn on(&mut self, event: Event) {
+        for command in self.forward.on(event, self.now) {
+            match command {
+                Command::Send { region, epoch, sequence, entry } => {
+                    let (epoch, sequence) = (epoch.to_wire(), sequence.to_wire());
+                    self.wire.push_back(Request { region, epoch, sequence, entry, outcome: None });
+                }
+                Command::SetAside { entry } => panic!("nothing is unacceptable here: {entry:?}"),
+                Command::Trimmed { to } => self.check_trimmed(to),
+                Command::Wake { .. } => {}
+                operation => self.operations.push_back(operation),
+            }
+        }
+    }
+
+    /// Nothing is forgotten that either region lacks, unless the acting one is all that is left.
+    fn check_trimmed(&self, to: u64) {
+        let other = &self.regions[&self.other()];
+        let acting = &self.regions[&self.acting];
+        for ordinal in 0..to {
+            let record = Record::Ours(ordinal);
+            assert!(acting.log.contains(&record) || other.log.contains(&record), "{ordinal} forgotten");
+        }
+    }
+
+    /// Grants carry the promotion for as long as they name its region.
+    fn grant(&mut self) {
+        let promoted = self.promoted.clone();
+        let epoch = FencingEpoch::from_wire(self.epoch).unwrap();
+        self.on(Event::Granted(Grant { epoch, region: self.acting.clone(), promoted }));
+    }
+
+    fn accept(&mut self, records: u32) {
+        let entry = Entry {
+            ordinal: self.next,
+            records,
+            skip: 0,
+            position: self.next,
+            accepted_at_ms: 0,
+            place: Place::Unknown,
+        };
+        self.next = entry.end();
+        self.journal.push(entry.clone());
+        self.on(Event::Accepted(entry));
+    }
+
+    fn deliver(regions: &mut BTreeMap<RegionName, Region>, request: &Request) -> Option<Outcome> {
+        let region = regions.get_mut(&request.region).unwrap();
+        let entry = &request.entry;
+        (!region.dead)
+            .then(|| region.produce(request.epoch, request.sequence, entry.first(), entry.sent_records()))
+    }
+
+    /// The oldest request that no broker has seen reaches its broker.
+    fn reach(&mut self) {
+        if let Some(request) = self.wire.iter_mut().find(|request| request.outcome.is_none()) {
+            request.outcome = Self::deliver(&mut self.regions, request);
+        }
+    }
+
+    fn answer(&mut self) {
+        if let Some(Request { outcome: Some(outcome), entry, .. }) = self.wire.front().cloned() {
+            self.wire.pop_front();
+            self.on(Event::Sent { ordinal: entry.ordinal, outcome });
+        }
+    }
+
+    /// The connection breaks: what the broker has not seen may reach it later all the same.
+    fn cut(&mut self) {
+        let lost = std::mem::take(&mut self.wire);
+        for request in lost {
+            let ordinal = request.entry.ordinal;
+            if request.outcome.is_none() {
+                self.ghosts.push_back(request);
+            }
+            self.on(Event::Sent { ordinal, outcome: Outcome::Unknown });
+        }
+    }
+
+    fn ghost(&mut self) {
+        if let Some(ghost) = self.ghosts.pop_front() {
+            Self::deliver(&mut self.regions, &ghost);
+        }
+    }
+
+    fn operate(&mut self) {
+        let Some(command) = self.operations.pop_front() else { return };
+        let event = match command {
+            Command::FindEnd { operation, region } => match &self.regions[&region] {
+                Region { dead: true, .. } => Event::Failed { operation },
+                Region { log, .. } => Event::EndFound { operation, offset: log.len() as i64 },
+            },
+            Command::SaveLineage { operation, lineage } => {
+                self.lineages.push(lineage);
+                Event::LineageSaved { operation }
+            }
+            Command::Look { operation, region, epoch, from } => match &self.regions[&region] {
+                Region { dead: true, .. } => Event::Failed { operation },
+                Region { batches, .. } => {
+                    let ours = batches.iter().filter(|batch| {
+                        batch.epoch == epoch.to_wire() && batch.base_offset >= from
+                    });
+                    let found = ours.map(|batch| Found {
+                        sequence: Sequence::from_wire(batch.sequence).unwrap(),
+                        records: batch.records,
+                        base_offset: batch.base_offset,
+                    });
+                    Event::Looked { operation, found: found.collect() }
+                }
+            },
+            Command::Match { operation, region, from, to, candidates } => {
+                let log = &self.regions[&region].log;
+                let to = to.map_or(log.len(), |to| log.len().min(to as usize));
+                let log = &log[to.min(from as usize)..to];
+                let mut wanted = candidates.iter().flat_map(|entry| entry.first()..entry.end()).peekable();
+                let records = log
+                    .iter()
+                    .filter(|record| {
+                        wanted.next_if(|ordinal| **record == Record::Ours(*ordinal)).is_some()
+                    })
+                    .count() as u64;
+                Event::Matched { operation, records }
+            }
+            other => unreachable!("{other:?}"),
+        };
+        self.on(event);
+    }
+
+    fn mirror(&mut self, records: usize) {
+        let source = &self.regions[&self.acting];
+        let to = source.log.len().min(self.mirrored + records);
+        let copied: Vec<Record> = source.log[self.mirrored..to].to_vec();
+        self.mirrored = to;
+        let target = self.other();
+        self.regions.get_mut(&target).unwrap().log.extend(copied);
+    }
+
+    fn marks(&self) -> Marks {
+        let target_end = self.regions[&self.other()].log.len() as i64;
+        Marks { replicated_to: self.mirrored as i64, target_end }
+    }
+
+    fn watermark(&mut self) {
+        let (region, marks) = (self.acting.clone(), self.marks());
+        self.on(Event::Replicated { region, marks });
+    }
+
+    /// The acting region dies and the other is promoted; the dead one comes back empty and is mirrored to anew.
+    fn fail_over(&mut self) {
+        if self.mirrored < self.must_mirror {
+            return;
+        }
+        let marks = self.marks();
+        let from = self.acting.clone();
+        self.must_mirror = self.regions[&self.other()].log.len();
+        self.regions.get_mut(&from).unwrap().dead = true;
+        self.cut();
+        self.ghosts.clear();
+        self.acting = self.other();
+        self.epoch += 1;
+        self.promoted = Some(Promoted { from: from.clone(), marks });
+        self.grant();
+        self.regions.insert(from, Region::default());
+        self.mirrored = 0;
+    }
+
+    fn crash(&mut self) {
+        for request in std::mem::take(&mut self.wire) {
+            if request.outcome.is_none() {
+                self.ghosts.push_back(request);
+            }
+        }
+        self.operations.clear();
+        let mut saved = self.saved.clone();
+        if let Some(journaled) = self.lineages.last()
+            && saved.lineage.as_ref().is_none_or(|lineage| journaled.replaces(lineage))
+        {
+            saved = Saved {
+                trimmed_to: saved.trimmed_to.max(journaled.start_ordinal),
+                acknowledged_end: journaled.start_offset,
+                lineage: Some(journaled.clone()),
+                ..Saved::default()
+            };
+        }
+        self.forward =
+            Forward::recovered(Trimming::WhenReplicated, saved, self.journal.clone(), Vec::new());
+        self.grant();
+    }
+
+    fn act(&mut self, action: (u8, u8)) {
+        match action.0 {
+            0..=39 => self.accept(1 + u32::from(action.1) % 4),
+            40..=79 => self.reach(),
+            80..=119 => self.answer(),
+            120..=149 => self.operate(),
+            150..=159 => self.cut(),
+            160..=169 => self.ghost(),
+            170..=194 => self.mirror(usize::from(action.1) % 7),
+            195..=209 => self.watermark(),
+            210..=219 => self.saved = self.forward.saved(),
+            220..=226 => self.crash(),
+            227..=231 => self.fail_over(),
+            232..=236 => self.on(Event::Lapsed),
+            237..=244 => self.grant(),
+            245..=249 => {
+                let acting = self.acting.clone();
+                self.regions.get_mut(&acting).unwrap().log.push(Record::Foreign);
+            }
+            _ => {
+                self.now = self.now.after(Duration::from_secs(1));
+                self.on(Event::Tick);
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        self.grant();
+        for _ in 0..400 {
+            self.now = self.now.after(Duration::from_secs(1));
+            self.on(Event::Tick);
+            for _ in 0..8 {
+                self.operate();
+                self.reach();
+                self.answer();
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn each_accepted_record_arrives_once_and_in_order(
+        actions in proptest::collection::vec(any::<(u8, u8)>(), 1..300)
+    ) {
+        let mut world = World::new();
+        for action in actions {
+            world.act(action);
+        }
+
+        world.settle();
+
+        let log = &world.regions[&world.acting].log;
+        let ours: Vec<u64> = log
+            .iter()
+            .filter_map(|record| match record {
+                Record::Ours(ordinal) => Some(*ordinal),
+                Record::Foreign => None,
+            })
+            .collect();
+        prop_assert_eq!(ours, (0..world.next).collect::<Vec<u64>>());
+    }
+}
