@@ -97,18 +97,13 @@ impl Intake {
         let Some(oldest) = self.waiting.pop_front() else {
             return false;
         };
-        self.count(oldest.ordinal, oldest.records, oldest.claim)
-    }
-
-    /// Counts a durable batch; false where it does not continue what counts.
-    pub(crate) fn count(&mut self, ordinal: u64, records: u32, claim: Option<Claim>) -> bool {
-        if ordinal != self.durable_next {
+        if oldest.ordinal != self.durable_next {
             return false;
         }
-        if let Some(claim) = claim {
-            self.durable.remember(claim, ordinal);
+        if let Some(claim) = oldest.claim {
+            self.durable.remember(claim, oldest.ordinal);
         }
-        self.durable_next += u64::from(records);
+        self.durable_next += u64::from(oldest.records);
         true
     }
 

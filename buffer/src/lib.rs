@@ -1,6 +1,24 @@
 //! Durable store-and-forward for producers, and the gateway that speaks Kafka to applications.
 
+mod bytes_codec;
+mod catalog;
+mod control;
 mod door;
+mod face;
+mod frames;
+mod gateway;
+mod grants;
+mod hub;
 mod intake;
-mod limits;
+pub mod limits;
+mod metrics;
 mod partition;
+mod recovery;
+mod state;
+mod store;
+mod watermarks;
+
+pub use gateway::{Gateway, GatewayConfig, GatewayError, Mirrored};
+pub use hub::{Acknowledge, GatewayStatus};
+pub use state::StateError;
+pub use store::StoreError;

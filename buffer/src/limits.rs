@@ -27,3 +27,71 @@ pub const RESEND_PAUSE: Duration = Duration::from_millis(50);
 
 /// Pause before a partition that the primary keeps refusing is tried again.
 pub const REFUSED_PAUSE: Duration = Duration::from_millis(500);
+
+/// Bytes that are read from the journal at once.
+pub const READ_BYTES: usize = 4 << 20;
+
+/// Bytes of a journal's segment: a sixteenth of the capacity within these. As much may stand on the disk beside what
+/// counts as used, since only whole segments are deleted.
+pub const SEGMENT_BYTES_MIN: u64 = 1 << 20;
+pub const SEGMENT_BYTES_MAX: u64 = 32 << 20;
+
+/// Bytes of accepted batches kept in memory until they are sent; others are read from the journal.
+pub const CACHED_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes of batches in one produce request; one batch may exceed it.
+pub const REQUEST_BYTES_MAX: usize = 1 << 20;
+
+/// Produce requests to one broker that wait for an answer.
+pub const REQUESTS_IN_FLIGHT_MAX: usize = 5;
+
+/// Time that a broker has for a produce request.
+pub const PRODUCE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes that are asked for at once when a log is read to settle what it holds.
+pub const LOOK_BYTES: i32 = 8 << 20;
+
+/// Time for requests while that goes on.
+pub const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pause between two writings of the state file.
+pub const STATE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Pause before a region, a controller or a mirror agent that did not answer is tried again.
+pub const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Age at which what is known of topics and leaders is asked anew.
+pub const METADATA_AGE: Duration = Duration::from_secs(5);
+
+/// Time that requests to a region which is left have to be answered before they count as unknown.
+pub const LEAVE_PATIENCE: Duration = Duration::from_millis(300);
+
+/// Producer ids that are reserved on disk at a time.
+pub const PRODUCER_IDS_RESERVED: i64 = 1000;
+
+/// Client connections at a time; more are closed at once.
+pub const CONNECTIONS_MAX: usize = 4096;
+
+/// Requests of one client connection that wait for their answers; then its socket is not read.
+pub const REQUESTS_WAITING_MAX: usize = 64;
+
+/// Largest request in bytes that a client may send; its connection is closed otherwise.
+pub const REQUEST_FRAME_BYTES_MAX: usize = 64 << 20;
+
+/// Time that a region has for a request that asks for no longer one.
+pub const RELAY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time that the acting region has for a question about topics before the answer comes from memory.
+pub const METADATA_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// Topics that are remembered; the rules of others are asked for each time they are met.
+pub const TOPICS_MAX: usize = 10_000;
+
+/// Time between two updates of the gauges.
+pub const GAUGE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Time in which a controller or a mirror agent must be reached.
+pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Time between two reports to the controller where nothing else calls for one.
+pub const REPORT_INTERVAL: Duration = Duration::from_millis(250);

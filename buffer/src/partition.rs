@@ -21,7 +21,7 @@ use leeward_model::Instant;
 
 use crate::limits::IN_FLIGHT_MAX;
 
-pub(crate) use entry::Entry;
+pub(crate) use entry::{Entry, Place};
 pub(crate) use event::{Command, Event, Found, Grant, Marks, Operation, Outcome, Promoted};
 pub(crate) use lineage::{Gap, Lineage};
 pub(crate) use snapshot::{OffsetRun, Saved};
@@ -289,6 +289,11 @@ impl Forward {
 
     pub(crate) fn buffered(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
+    }
+
+    /// Records that the acting primary is not known to have.
+    pub(crate) fn unacknowledged_records(&self) -> u64 {
+        self.entries.range(self.acknowledged..).map(|entry| u64::from(entry.sent_records())).sum()
     }
 
     /// Where the record with this ordinal stands in the acting region's log, if that is known.

@@ -46,7 +46,7 @@ struct Producer {
 
 /// What stood in a producer's place before a batch was remembered.
 #[derive(Debug)]
-pub(super) struct Before(Option<Producer>);
+pub(crate) struct Before(Option<Producer>);
 
 /// How a batch stands to those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Producers {
         }
     }
 
-    pub(super) fn remember(&mut self, claim: Claim, ordinal: u64) -> Before {
+    pub(crate) fn remember(&mut self, claim: Claim, ordinal: u64) -> Before {
         let before = self.by_id.get(&claim.producer_id).cloned();
         self.insert(
             claim.producer_id,

@@ -26,9 +26,15 @@ pub(crate) struct Saved {
 
 impl Forward {
     /// The partition after a restart: `entries` and `damage` are what the journal holds, in order.
-    pub(crate) fn recovered(trimming: Trimming, saved: Saved, entries: Vec<Entry>, damage: Vec<Gap>) -> Self {
+    pub(crate) fn recovered(
+        trimming: Trimming,
+        saved: Saved,
+        entries: Vec<Entry>,
+        damage: Vec<Gap>,
+        next_ordinal: u64,
+    ) -> Self {
         let mut forward = Self::new(trimming);
-        forward.next_ordinal = entries.last().map_or(saved.trimmed_to, Entry::end).max(saved.trimmed_to);
+        forward.next_ordinal = next_ordinal;
         forward.trimmed_to = saved.trimmed_to;
         forward.damage = damage.into_iter().filter(|gap| gap.end() > saved.trimmed_to).collect();
         let left_out: Vec<Gap> = saved.lineage.iter().flat_map(|lineage| lineage.gaps.clone()).collect();

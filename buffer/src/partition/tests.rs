@@ -305,7 +305,7 @@ impl World {
             };
         }
         self.forward =
-            Forward::recovered(Trimming::WhenReplicated, saved, self.journal.clone(), Vec::new());
+            Forward::recovered(Trimming::WhenReplicated, saved, self.journal.clone(), Vec::new(), self.next);
         self.grant();
     }
 

@@ -1,0 +1,56 @@
+//! The side that applications see: a Kafka cluster of one broker.
+
+mod connection;
+mod fetch;
+mod metadata;
+mod produce;
+mod refusal;
+mod relay;
+mod upstream;
+mod versions;
+
+use std::sync::Arc;
+
+use leeward_client::Address;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::hub::Hub;
+use crate::limits::{CONNECTIONS_MAX, RECONNECT_PAUSE};
+
+/// The id of the one broker.
+const NODE_ID: i32 = 1;
+
+/// What all client connections share.
+#[derive(Clone, Debug)]
+pub(crate) struct Face {
+    pub(crate) hub: Arc<Hub>,
+    /// The address that clients are told.
+    pub(crate) advertised: Address,
+}
+
+impl Face {
+    /// Serves clients until the gateway stops.
+    pub(crate) async fn listen(self, listener: TcpListener) {
+        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    let Ok(permit) = room.clone().try_acquire_owned() else {
+                        tracing::warn!(%peer, "too many connections: closed");
+                        continue;
+                    };
+                    let face = self.clone();
+                    self.hub.spawn(async move {
+                        connection::serve(face, stream).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "no connection can be accepted");
+                    tokio::time::sleep(RECONNECT_PAUSE).await;
+                }
+            }
+        }
+    }
+}

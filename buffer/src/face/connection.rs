@@ -1,0 +1,121 @@
+//! One client's connection: requests are read in order and answered in order. Batches are handed to the disk as they
+//! come; everything else waits for its turn, as at a broker.
+
+use bytes::{Bytes, BytesMut};
+use leeward_wire::api::RequestBody;
+use leeward_wire::frame::FrameDecoder;
+use leeward_wire::{ApiKey, Reader, RequestHeader, decode_request_header};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc;
+
+use super::produce::{self, Produced};
+use super::upstream::Upstream;
+use super::{Face, relay, versions};
+use crate::limits::{REQUEST_FRAME_BYTES_MAX, REQUESTS_WAITING_MAX};
+
+const READ_BYTES: usize = 64 << 10;
+
+/// A request that waits for its turn.
+pub(super) enum Job {
+    Produced { header: RequestHeader, produced: Produced },
+    Asked(Asked),
+}
+
+/// A request as it came.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) header: RequestHeader,
+    pub(super) raw: Bytes,
+    pub(super) body: RequestBody,
+}
+
+/// The client, or what it sent, is at an end.
+pub(super) struct Closed;
+
+pub(super) async fn serve(face: Face, stream: TcpStream) {
+    // Not fatal: answers only take a little longer.
+    let _ = stream.set_nodelay(true);
+    let (reading, writing) = stream.into_split();
+    let (jobs, waiting) = mpsc::channel(REQUESTS_WAITING_MAX);
+    let reader = read(face.clone(), reading, jobs);
+    let worker = work(face, writing, waiting);
+    tokio::select! {
+        () = worker => {}
+        () = async { reader.await; std::future::pending().await } => {}
+    }
+}
+
+async fn read(face: Face, mut stream: OwnedReadHalf, jobs: mpsc::Sender<Job>) {
+    let decoder = FrameDecoder { max_frame_bytes: REQUEST_FRAME_BYTES_MAX };
+    let mut received = BytesMut::with_capacity(READ_BYTES);
+    loop {
+        match decoder.decode(&mut received) {
+            Ok(Some(frame)) => {
+                let Ok(job) = take(&face, frame) else { return };
+                if jobs.send(job).await.is_err() {
+                    return;
+                }
+            }
+            Ok(None) => {
+                received.reserve(READ_BYTES);
+                match stream.read_buf(&mut received).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(_) => {}
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, "client sends what is no request");
+                return;
+            }
+        }
+    }
+}
+
+/// Reads a request; batches go to the disk at once.
+fn take(face: &Face, frame: Bytes) -> Result<Job, Closed> {
+    let mut input = Reader::new(frame);
+    let header = decode_request_header(&mut input).map_err(|error| {
+        tracing::debug!(%error, "client sends what is no request");
+        Closed
+    })?;
+    if header.api_key == ApiKey::ApiVersions {
+        return Ok(Job::Asked(versions::asked(header)));
+    }
+    if !versions::speaks(header.api_key, header.api_version) {
+        tracing::debug!(api = ?header.api_key, version = header.api_version, "client speaks another version");
+        return Err(Closed);
+    }
+    let raw = input.clone().into_rest();
+    let body = RequestBody::decode(header.api_key, header.api_version, &mut input).map_err(|error| {
+        tracing::debug!(%error, "client sends what is no request");
+        Closed
+    })?;
+    match body {
+        RequestBody::Produce(request) if request.transactional_id.is_none() => {
+            let produced = produce::produce(face, request);
+            Ok(Job::Produced { header, produced })
+        }
+        body => Ok(Job::Asked(Asked { header, raw, body })),
+    }
+}
+
+async fn work(face: Face, mut stream: OwnedWriteHalf, mut jobs: mpsc::Receiver<Job>) {
+    let mut upstream = Upstream::new(&face.hub);
+    while let Some(job) = jobs.recv().await {
+        let answer = match job {
+            Job::Produced { header, produced } => produced.answer(&header).await,
+            Job::Asked(asked) => relay::answer(&face, &mut upstream, asked).await,
+        };
+        match answer {
+            Ok(Some(frame)) => {
+                if stream.write_all(&frame).await.is_err() {
+                    return;
+                }
+            }
+            Ok(None) => {}
+            Err(Closed) => return,
+        }
+    }
+}

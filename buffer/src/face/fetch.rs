@@ -1,0 +1,272 @@
+//! Requests that concern partitions: split by leader, sent, and put together again. Without sessions and leader epochs,
+//! which mean nothing once another region answers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use leeward_client::Cluster;
+use leeward_model::{PartitionIndex, TopicName, TopicPartition};
+use leeward_wire::ErrorCode;
+use leeward_wire::api::{
+    DeleteRecordsRequest, DeleteRecordsResponse, FetchRequest, FetchRequestTopic, FetchResponse,
+    FetchResponsePartition, FetchResponseTopic, ListOffsetsRequest, ListOffsetsRequestTopic,
+    ListOffsetsResponse, ListOffsetsResponsePartition, ListOffsetsResponseTopic, ProduceRequest,
+    ProduceResponse,
+};
+use tokio::time::Instant;
+
+use super::upstream::{NoAnswer, Upstream, send};
+use crate::limits::RELAY_TIMEOUT;
+
+/// Without a fetch session.
+const NO_SESSION: i32 = -1;
+/// How long one of several brokers may wait for records before the others are asked again.
+const SHARED_WAIT: Duration = Duration::from_millis(50);
+
+/// Partitions of a request by the broker that leads them; those without a leader apart.
+struct Split<T> {
+    by_broker: BTreeMap<i32, Vec<T>>,
+    leaderless: Vec<T>,
+}
+
+/// Splits topics, given as name and partitions.
+async fn split<T: Clone, P>(
+    upstream: &Upstream,
+    cluster: &Cluster,
+    topics: impl Iterator<Item = (String, Vec<P>)>,
+    index: impl Fn(&P) -> i32,
+    rebuild: impl Fn(&str, Vec<P>) -> T,
+) -> Split<T> {
+    let mut split = Split { by_broker: BTreeMap::new(), leaderless: Vec::new() };
+    for (name, partitions) in topics {
+        let mut led: BTreeMap<Option<i32>, Vec<P>> = BTreeMap::new();
+        for partition in partitions {
+            let leader = match (TopicName::new(&name), PartitionIndex::from_wire(index(&partition))) {
+                (Ok(topic), Some(partition)) => {
+                    upstream.leader(cluster, &TopicPartition { topic, partition }).await.ok()
+                }
+                _ => None,
+            };
+            led.entry(leader).or_default().push(partition);
+        }
+        for (leader, partitions) in led {
+            let topic = rebuild(&name, partitions);
+            match leader {
+                Some(leader) => split.by_broker.entry(leader).or_default().push(topic),
+                None => split.leaderless.push(topic),
+            }
+        }
+    }
+    split
+}
+
+pub(super) async fn fetch(
+    upstream: &mut Upstream,
+    request: &FetchRequest,
+    version: i16,
+) -> Result<FetchResponse, NoAnswer> {
+    let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+    upstream
+        .within(async |upstream, cluster| {
+            let topics = request.topics.iter().map(|topic| {
+                let mut partitions = topic.partitions.clone();
+                for partition in &mut partitions {
+                    partition.current_leader_epoch = -1;
+                    partition.last_fetched_epoch = -1;
+                }
+                (topic.topic.clone(), partitions)
+            });
+            let rebuild = |name: &str, partitions| FetchRequestTopic {
+                topic: name.to_owned(),
+                partitions,
+                ..FetchRequestTopic::default()
+            };
+            let split = split(upstream, &cluster, topics, |partition| partition.partition, rebuild).await;
+            let mut responses: Vec<FetchResponseTopic> = split.leaderless.iter().map(no_leader).collect();
+            let alone = split.by_broker.len() == 1;
+            let deadline = Instant::now() + wait;
+            if split.by_broker.is_empty() {
+                // A consumer that is told at once would ask at once.
+                tokio::time::sleep(wait.min(SHARED_WAIT)).await;
+            }
+            while !split.by_broker.is_empty() {
+                responses.truncate(split.leaderless.len());
+                let left = deadline.saturating_duration_since(Instant::now());
+                let wait = if alone { left } else { left.min(SHARED_WAIT) };
+                let parts = split.by_broker.iter().map(async |(broker, topics)| {
+                    let part = FetchRequest {
+                        max_wait_ms: i32::try_from(wait.as_millis()).unwrap_or(i32::MAX),
+                        min_bytes: request.min_bytes,
+                        max_bytes: request.max_bytes,
+                        isolation_level: request.isolation_level,
+                        session_epoch: NO_SESSION,
+                        topics: topics.clone(),
+                        ..FetchRequest::default()
+                    };
+                    let connection = upstream.broker(&cluster, *broker).await?;
+                    send(&connection, &part, version, wait + RELAY_TIMEOUT).await
+                });
+                for part in futures::future::join_all(parts).await {
+                    responses.extend(part?.responses.into_iter().map(cleaned));
+                }
+                if alone || Instant::now() >= deadline || responses.iter().any(has_something) {
+                    break;
+                }
+            }
+            if responses.iter().any(has_moved) {
+                upstream.want_leaders();
+            }
+            Ok(FetchResponse { responses, ..FetchResponse::default() })
+        })
+        .await
+}
+
+fn no_leader(topic: &FetchRequestTopic) -> FetchResponseTopic {
+    let partitions = topic
+        .partitions
+        .iter()
+        .map(|partition| FetchResponsePartition {
+            partition_index: partition.partition,
+            error_code: ErrorCode::NOT_LEADER_OR_FOLLOWER.code(),
+            high_watermark: -1,
+            ..FetchResponsePartition::default()
+        })
+        .collect();
+    FetchResponseTopic { topic: topic.topic.clone(), partitions, ..FetchResponseTopic::default() }
+}
+
+/// Takes out what points to brokers that clients do not know.
+fn cleaned(mut topic: FetchResponseTopic) -> FetchResponseTopic {
+    for partition in &mut topic.partitions {
+        partition.preferred_read_replica = -1;
+        partition.current_leader = leeward_wire::api::fetch::FetchResponseLeader::default();
+        partition.diverging_epoch = leeward_wire::api::fetch::FetchResponseEpochEndOffset::default();
+    }
+    topic
+}
+
+fn has_something(topic: &FetchResponseTopic) -> bool {
+    let filled = |partition: &FetchResponsePartition| {
+        partition.error_code != 0 || partition.records.as_ref().is_some_and(|records| !records.is_empty())
+    };
+    topic.partitions.iter().any(filled)
+}
+
+fn has_moved(topic: &FetchResponseTopic) -> bool {
+    let moved = ErrorCode::NOT_LEADER_OR_FOLLOWER.code();
+    topic.partitions.iter().any(|partition| partition.error_code == moved)
+}
+
+pub(super) async fn list_offsets(
+    upstream: &mut Upstream,
+    request: &ListOffsetsRequest,
+    version: i16,
+) -> Result<ListOffsetsResponse, NoAnswer> {
+    upstream
+        .within(async |upstream, cluster| {
+            let topics = request.topics.iter().map(|topic| {
+                let mut partitions = topic.partitions.clone();
+                for partition in &mut partitions {
+                    partition.current_leader_epoch = -1;
+                }
+                (topic.name.clone(), partitions)
+            });
+            let rebuild =
+                |name: &str, partitions| ListOffsetsRequestTopic { name: name.to_owned(), partitions };
+            let split =
+                split(upstream, &cluster, topics, |partition| partition.partition_index, rebuild).await;
+            let mut topics: Vec<ListOffsetsResponseTopic> =
+                split.leaderless.iter().map(no_leader_to_list).collect();
+            for (broker, asked) in split.by_broker {
+                let part = ListOffsetsRequest { topics: asked, ..request.clone() };
+                let connection = upstream.broker(&cluster, broker).await?;
+                topics.extend(send(&connection, &part, version, RELAY_TIMEOUT).await?.topics);
+            }
+            for partition in topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+                partition.leader_epoch = -1;
+                if partition.error_code == ErrorCode::NOT_LEADER_OR_FOLLOWER.code() {
+                    upstream.want_leaders();
+                }
+            }
+            Ok(ListOffsetsResponse { topics, ..ListOffsetsResponse::default() })
+        })
+        .await
+}
+
+fn no_leader_to_list(topic: &ListOffsetsRequestTopic) -> ListOffsetsResponseTopic {
+    let partitions = topic
+        .partitions
+        .iter()
+        .map(|partition| ListOffsetsResponsePartition {
+            partition_index: partition.partition_index,
+            error_code: ErrorCode::NOT_LEADER_OR_FOLLOWER.code(),
+            ..ListOffsetsResponsePartition::default()
+        })
+        .collect();
+    ListOffsetsResponseTopic { name: topic.name.clone(), partitions }
+}
+
+pub(super) async fn delete_records(
+    upstream: &mut Upstream,
+    request: &DeleteRecordsRequest,
+    version: i16,
+) -> Result<DeleteRecordsResponse, NoAnswer> {
+    upstream
+        .within(async |upstream, cluster| {
+            let topics = request.topics.iter().map(|topic| (topic.name.clone(), topic.partitions.clone()));
+            let rebuild = |name: &str, partitions| leeward_wire::api::DeleteRecordsRequestTopic {
+                name: name.to_owned(),
+                partitions,
+            };
+            let split =
+                split(upstream, &cluster, topics, |partition| partition.partition_index, rebuild).await;
+            if !split.leaderless.is_empty() {
+                return Err(NoAnswer);
+            }
+            let mut topics = Vec::new();
+            for (broker, asked) in split.by_broker {
+                let part = DeleteRecordsRequest { topics: asked, timeout_ms: request.timeout_ms };
+                let connection = upstream.broker(&cluster, broker).await?;
+                topics.extend(send(&connection, &part, version, RELAY_TIMEOUT).await?.topics);
+            }
+            Ok(DeleteRecordsResponse { topics, ..DeleteRecordsResponse::default() })
+        })
+        .await
+}
+
+/// Batches of a transaction: to the leaders, unbuffered.
+pub(super) async fn produce(
+    upstream: &mut Upstream,
+    request: &ProduceRequest,
+    version: i16,
+) -> Result<ProduceResponse, NoAnswer> {
+    upstream
+        .within(async |upstream, cluster| {
+            let topics =
+                request.topic_data.iter().map(|topic| (topic.name.clone(), topic.partition_data.clone()));
+            let rebuild = |name: &str, partition_data| leeward_wire::api::ProduceRequestTopic {
+                name: name.to_owned(),
+                partition_data,
+                ..leeward_wire::api::ProduceRequestTopic::default()
+            };
+            let split = split(upstream, &cluster, topics, |partition| partition.index, rebuild).await;
+            if !split.leaderless.is_empty() {
+                return Err(NoAnswer);
+            }
+            let mut responses = Vec::new();
+            for (broker, topic_data) in split.by_broker {
+                let part = ProduceRequest { topic_data, ..request.clone() };
+                let connection = upstream.broker(&cluster, broker).await?;
+                if request.acks == 0 {
+                    connection.send_no_response(&part, version).await.map_err(|_| NoAnswer)?;
+                } else {
+                    responses.extend(send(&connection, &part, version, RELAY_TIMEOUT).await?.responses);
+                }
+            }
+            for partition in responses.iter_mut().flat_map(|topic| &mut topic.partition_responses) {
+                partition.current_leader = leeward_wire::api::produce::ProduceResponseLeader::default();
+            }
+            Ok(ProduceResponse { responses, ..ProduceResponse::default() })
+        })
+        .await
+}

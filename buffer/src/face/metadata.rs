@@ -1,0 +1,195 @@
+//! Metadata in which the gateway is the one broker and leads everything.
+
+use leeward_wire::ErrorCode;
+use leeward_wire::api::{
+    DescribeClusterResponse, DescribeClusterResponseBroker, DescribeConfigsRequest,
+    DescribeConfigsRequestResource, FindCoordinatorRequest, FindCoordinatorResponse,
+    FindCoordinatorResponseCoordinator, MetadataRequest, MetadataResponse, MetadataResponseBroker,
+    MetadataResponsePartition, MetadataResponseTopic,
+};
+
+use super::upstream::{NoAnswer, Upstream, send};
+use super::{Face, NODE_ID};
+use crate::limits::METADATA_TIMEOUT;
+use crate::state::KnownTopic;
+
+/// Newest version without topic ids.
+const METADATA_VERSION_MAX: i16 = 9;
+const TOPIC_RESOURCE: i8 = 2;
+/// Version of `FindCoordinator` from which keys come as a list.
+const COORDINATORS_AS_LIST: i16 = 4;
+/// Topics whose rules are asked for in one request.
+const RULES_AT_ONCE: usize = 200;
+/// Clients take a region's change for the same cluster: they never learn an id of one.
+const CLUSTER_ID: &str = "leeward-gateway";
+
+/// The answer to a client: the acting region's where it comes in time, else what was known last.
+pub(super) async fn metadata(
+    face: &Face,
+    upstream: &mut Upstream,
+    request: &MetadataRequest,
+) -> Result<MetadataResponse, NoAnswer> {
+    let asking = ask(face, upstream, request);
+    let asked = tokio::time::timeout(METADATA_TIMEOUT, asking).await.unwrap_or(Err(NoAnswer));
+    let topics = match asked {
+        Ok(answer) => answer.topics.into_iter().map(|topic| retold(face, topic)).collect(),
+        Err(NoAnswer) => remembered(face, request),
+    };
+    Ok(MetadataResponse {
+        brokers: vec![broker(face)],
+        cluster_id: Some(CLUSTER_ID.to_owned()),
+        controller_id: NODE_ID,
+        topics,
+        ..MetadataResponse::default()
+    })
+}
+
+fn broker(face: &Face) -> MetadataResponseBroker {
+    MetadataResponseBroker {
+        node_id: NODE_ID,
+        host: face.advertised.host.clone(),
+        port: i32::from(face.advertised.port),
+        rack: None,
+    }
+}
+
+async fn ask(
+    face: &Face,
+    upstream: &mut Upstream,
+    request: &MetadataRequest,
+) -> Result<MetadataResponse, NoAnswer> {
+    upstream
+        .within(async |upstream, cluster| {
+            let connection = upstream.controller(&cluster).await?;
+            let version =
+                connection.version_up_to::<MetadataRequest>(METADATA_VERSION_MAX).map_err(|_| NoAnswer)?;
+            let request = MetadataRequest {
+                topics: request.topics.clone(),
+                allow_auto_topic_creation: request.allow_auto_topic_creation,
+                ..MetadataRequest::default()
+            };
+            let answer = send(&connection, &request, version, METADATA_TIMEOUT).await?;
+            face.hub.catalog.learn(&answer);
+            let unknown: Vec<String> = answer
+                .topics
+                .iter()
+                .filter(|topic| topic.error_code == 0 && !topic.is_internal)
+                .filter_map(|topic| topic.name.clone())
+                .filter(|name| !face.hub.catalog.has_rules(name))
+                .take(RULES_AT_ONCE)
+                .collect();
+            if !unknown.is_empty() {
+                learn_rules(face, &connection, unknown).await;
+            }
+            Ok(answer)
+        })
+        .await
+}
+
+/// Asks what topics demand of batches. Without an answer nothing is demanded at the door.
+async fn learn_rules(face: &Face, connection: &leeward_client::Connection, topics: Vec<String>) {
+    let resources = topics
+        .into_iter()
+        .map(|resource_name| DescribeConfigsRequestResource {
+            resource_type: TOPIC_RESOURCE,
+            resource_name,
+            configuration_keys: None,
+        })
+        .collect();
+    let request = DescribeConfigsRequest { resources, ..DescribeConfigsRequest::default() };
+    let Ok(version) = connection.version_for::<DescribeConfigsRequest>() else { return };
+    if let Ok(answer) = send(connection, &request, version, METADATA_TIMEOUT).await {
+        for topic in &answer.results {
+            face.hub.catalog.learn_rules(topic);
+        }
+    }
+}
+
+/// A region's topic as ours. One that is missing there for the moment is told as it was known.
+fn retold(face: &Face, topic: MetadataResponseTopic) -> MetadataResponseTopic {
+    let name = topic.name.clone().unwrap_or_default();
+    let missing = ErrorCode::new(topic.error_code) == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+    let waiting = ErrorCode::new(topic.error_code) == ErrorCode::LEADER_NOT_AVAILABLE;
+    match face.hub.catalog.topic(&name) {
+        Some(known) if missing || waiting || topic.error_code == 0 => told(&known),
+        Some(_) | None => MetadataResponseTopic { partitions: Vec::new(), ..topic },
+    }
+}
+
+fn remembered(face: &Face, request: &MetadataRequest) -> Vec<MetadataResponseTopic> {
+    let Some(topics) = &request.topics else {
+        return face.hub.catalog.known().iter().map(told).collect();
+    };
+    topics
+        .iter()
+        .filter_map(|topic| topic.name.clone())
+        .map(|name| match face.hub.catalog.topic(&name) {
+            Some(known) => told(&known),
+            None => MetadataResponseTopic {
+                error_code: ErrorCode::LEADER_NOT_AVAILABLE.code(),
+                name: Some(name),
+                ..MetadataResponseTopic::default()
+            },
+        })
+        .collect()
+}
+
+fn told(topic: &KnownTopic) -> MetadataResponseTopic {
+    let partitions = (0..topic.partitions)
+        .filter_map(|index| i32::try_from(index).ok())
+        .map(|partition_index| MetadataResponsePartition {
+            partition_index,
+            leader_id: NODE_ID,
+            leader_epoch: -1,
+            replica_nodes: vec![NODE_ID],
+            isr_nodes: vec![NODE_ID],
+            ..MetadataResponsePartition::default()
+        })
+        .collect();
+    MetadataResponseTopic {
+        name: Some(topic.name.clone()),
+        is_internal: topic.internal,
+        partitions,
+        ..MetadataResponseTopic::default()
+    }
+}
+
+/// Every group and transaction is kept here, as far as clients see.
+pub(super) fn find_coordinator(
+    face: &Face,
+    request: &FindCoordinatorRequest,
+    version: i16,
+) -> FindCoordinatorResponse {
+    let host = face.advertised.host.clone();
+    let port = i32::from(face.advertised.port);
+    if version < COORDINATORS_AS_LIST {
+        return FindCoordinatorResponse { node_id: NODE_ID, host, port, ..FindCoordinatorResponse::default() };
+    }
+    let coordinators = request
+        .coordinator_keys
+        .iter()
+        .map(|key| FindCoordinatorResponseCoordinator {
+            key: key.clone(),
+            node_id: NODE_ID,
+            host: host.clone(),
+            port,
+            ..FindCoordinatorResponseCoordinator::default()
+        })
+        .collect();
+    FindCoordinatorResponse { coordinators, ..FindCoordinatorResponse::default() }
+}
+
+pub(super) fn describe_cluster(face: &Face) -> DescribeClusterResponse {
+    let broker = DescribeClusterResponseBroker {
+        broker_id: NODE_ID,
+        host: face.advertised.host.clone(),
+        port: i32::from(face.advertised.port),
+        ..DescribeClusterResponseBroker::default()
+    };
+    DescribeClusterResponse {
+        cluster_id: CLUSTER_ID.to_owned(),
+        controller_id: NODE_ID,
+        brokers: vec![broker],
+        ..DescribeClusterResponse::default()
+    }
+}

@@ -1,0 +1,75 @@
+//! What the journal's frames hold, numbers big-endian.
+//!
+//! Kind 1, a batch: topic (u16 length, bytes), partition i32, ordinal of the first record u64, time of acceptance i64 in
+//! milliseconds since 1970, the batch as the client sent it. Kind 2, a lineage: topic, partition, region, epoch u64, start
+//! ordinal u64, start offset i64, gaps (u32 count; ordinal u64, records u64 each). The journal adds magic, version and
+//! checksums.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use leeward_model::{FencingEpoch, TopicPartition};
+
+use crate::bytes_codec::{Cursor, put_list, put_partition, put_text};
+use crate::partition::{Gap, Lineage};
+
+pub(crate) const BATCH: u8 = 1;
+pub(crate) const LINEAGE: u8 = 2;
+
+/// A frame, read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Frame {
+    Batch { partition: TopicPartition, ordinal: u64, accepted_at_ms: i64, batch: Bytes },
+    Lineage { partition: TopicPartition, lineage: Lineage },
+}
+
+/// What stands before a batch's own bytes.
+pub(crate) fn batch_head(partition: &TopicPartition, ordinal: u64, accepted_at_ms: i64) -> Bytes {
+    let mut head = BytesMut::new();
+    put_partition(&mut head, partition);
+    head.put_u64(ordinal);
+    head.put_i64(accepted_at_ms);
+    head.freeze()
+}
+
+pub(crate) fn lineage_payload(partition: &TopicPartition, lineage: &Lineage) -> Bytes {
+    let mut payload = BytesMut::new();
+    put_partition(&mut payload, partition);
+    put_lineage(&mut payload, lineage);
+    payload.freeze()
+}
+
+/// Reads a frame; `None` where it is none of ours.
+pub(crate) fn read(kind: u8, payload: Bytes) -> Option<Frame> {
+    let mut input = Cursor { rest: payload };
+    let partition = input.partition()?;
+    match kind {
+        BATCH => {
+            let ordinal = input.u64()?;
+            let accepted_at_ms = input.i64()?;
+            Some(Frame::Batch { partition, ordinal, accepted_at_ms, batch: input.rest })
+        }
+        LINEAGE => Some(Frame::Lineage { partition, lineage: lineage(&mut input)? }),
+        _ => None,
+    }
+}
+
+pub(crate) fn put_lineage(into: &mut BytesMut, lineage: &Lineage) {
+    put_text(into, lineage.region.as_str());
+    into.put_u64(lineage.epoch.to_wire());
+    into.put_u64(lineage.start_ordinal);
+    into.put_i64(lineage.start_offset);
+    put_list(into, lineage.gaps.iter(), |into, gap| {
+        into.put_u64(gap.ordinal);
+        into.put_u64(gap.records);
+    });
+}
+
+pub(crate) fn lineage(input: &mut Cursor) -> Option<Lineage> {
+    Some(Lineage {
+        region: input.region()?,
+        epoch: FencingEpoch::from_wire(input.u64()?)?,
+        start_ordinal: input.u64()?,
+        start_offset: input.i64()?,
+        gaps: input.list(|input| Some(Gap { ordinal: input.u64()?, records: input.u64()? }))?,
+    })
+}

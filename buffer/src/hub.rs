@@ -1,0 +1,494 @@
+//! Where everything of the forwarding side comes together: partitions, disk, regions, the grant. Carries out what the
+//! partitions' cores ask for, and tells them what came of it.
+
+mod look;
+mod matching;
+mod partition;
+mod region;
+mod sender;
+mod status;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use leeward_model::{Instant, ProducerId, RegionName, TopicPartition};
+use leeward_wire::record::crc32c;
+use parking_lot::{Mutex, RwLock};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use partition::Partition;
+pub(crate) use region::Region;
+pub use status::GatewayStatus;
+
+use crate::catalog::Catalog;
+use crate::grants::Standing;
+use crate::intake::Intake;
+use crate::limits::{CACHED_BYTES_MAX, LEAVE_PATIENCE, PRODUCER_IDS_RESERVED, STATE_INTERVAL};
+use crate::metrics::Metrics;
+use crate::partition::{Command, Event, Forward, Marks, Outcome, Trimming};
+use crate::state::{PartitionState, State};
+use crate::store::{Opened, Store, StoreError};
+
+/// When a client's batch is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acknowledge {
+    /// Once it is on this gateway's disk, with offset -1.
+    AfterFsync,
+    /// Once the acting primary has it, with its offset there.
+    AfterKafka,
+}
+
+/// When what the acting primary has may be forgotten here, for a topic.
+pub(crate) type TrimmingOf = Arc<dyn Fn(&TopicPartition) -> Trimming + Send + Sync>;
+
+/// The forwarding side of a gateway.
+pub(crate) struct Hub {
+    pub(crate) store: Store,
+    pub(crate) metrics: Metrics,
+    pub(crate) catalog: Catalog,
+    pub(crate) acknowledge: Acknowledge,
+    pub(crate) regions: BTreeMap<RegionName, Arc<Region>>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+    runtime: Handle,
+    identity: [u8; 16],
+    trimming: TrimmingOf,
+    partitions: RwLock<HashMap<TopicPartition, Arc<Partition>>>,
+    standing: ArcSwapOption<Standing>,
+    /// Changes when another region becomes the acting one, or none.
+    acting: watch::Sender<Option<RegionName>>,
+    started: tokio::time::Instant,
+    producer_ids: ProducerIds,
+    highest_epoch: Mutex<u64>,
+    cached_bytes: AtomicUsize,
+    dirty: AtomicBool,
+}
+
+#[derive(Debug)]
+struct ProducerIds {
+    next: AtomicI64,
+    reserved_to: AtomicI64,
+    reserving: Mutex<()>,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").field("regions", &self.regions.keys()).finish_non_exhaustive()
+    }
+}
+
+/// What a hub is made of.
+pub(crate) struct HubParts {
+    pub(crate) opened: Opened,
+    pub(crate) metrics: Metrics,
+    pub(crate) acknowledge: Acknowledge,
+    pub(crate) regions: BTreeMap<RegionName, Arc<Region>>,
+    pub(crate) trimming: TrimmingOf,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Hub {
+    pub(crate) fn new(parts: HubParts) -> Arc<Self> {
+        let Opened { store, state, partitions, damaged_ranges } = parts.opened;
+        parts.metrics.damaged_ranges.set(i64::try_from(damaged_ranges).unwrap_or(i64::MAX));
+        parts.metrics.capacity.set(i64::try_from(store.capacity()).unwrap_or(i64::MAX));
+        let identity = state.identity;
+        let mut known = HashMap::new();
+        for (name, recovered) in partitions {
+            if recovered.damaged_records > 0 {
+                tracing::error!(partition = %name, records = recovered.damaged_records, "acknowledged records are damaged");
+                parts.metrics.damaged_records.inc_by(recovered.damaged_records);
+            }
+            let producer = derived_id(&identity, &name);
+            let partition = Partition::new(name.clone(), producer, recovered.intake, recovered.forward);
+            known.insert(name, Arc::new(partition));
+        }
+        Arc::new(Self {
+            store,
+            metrics: parts.metrics,
+            catalog: Catalog::new(state.topics),
+            acknowledge: parts.acknowledge,
+            regions: parts.regions,
+            stop: parts.stop,
+            tasks: parts.tasks,
+            runtime: Handle::current(),
+            identity,
+            trimming: parts.trimming,
+            partitions: RwLock::new(known),
+            standing: ArcSwapOption::empty(),
+            acting: watch::Sender::new(None),
+            started: tokio::time::Instant::now(),
+            producer_ids: ProducerIds {
+                next: AtomicI64::new(state.producer_ids_to),
+                reserved_to: AtomicI64::new(state.producer_ids_to),
+                reserving: Mutex::new(()),
+            },
+            highest_epoch: Mutex::new(state.epoch),
+            cached_bytes: AtomicUsize::new(0),
+            dirty: AtomicBool::new(true),
+        })
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_start(self.started.elapsed())
+    }
+
+    pub(crate) fn acting(&self) -> Option<Arc<Region>> {
+        let region = self.acting.borrow().clone()?;
+        self.regions.get(&region).cloned()
+    }
+
+    pub(crate) fn watch_acting(&self) -> watch::Receiver<Option<RegionName>> {
+        self.acting.subscribe()
+    }
+
+    pub(crate) fn standing(&self) -> Option<Arc<Standing>> {
+        self.standing.load_full()
+    }
+
+    /// Whether a batch may be sent to `region` at this moment.
+    pub(crate) fn allows(&self, region: &RegionName) -> bool {
+        let standing = self.standing.load();
+        standing.as_ref().is_some_and(|standing| standing.allows(region, tokio::time::Instant::now()))
+    }
+
+    /// A partition, made where it is new.
+    pub(crate) fn partition(&self, name: &TopicPartition) -> Arc<Partition> {
+        if let Some(known) = self.partitions.read().get(name) {
+            return known.clone();
+        }
+        let mut partitions = self.partitions.write();
+        let new = || {
+            let producer = derived_id(&self.identity, name);
+            let mut forward = Forward::new((self.trimming)(name));
+            if let Some(standing) = self.standing.load_full()
+                && standing.lives(tokio::time::Instant::now())
+                && let Some(grant) = standing.grant(name)
+            {
+                forward.on(Event::Granted(grant), self.now());
+            }
+            Arc::new(Partition::new(name.clone(), producer, Intake::default(), forward))
+        };
+        partitions.entry(name.clone()).or_insert_with(new).clone()
+    }
+
+    fn all(&self) -> Vec<Arc<Partition>> {
+        self.partitions.read().values().cloned().collect()
+    }
+
+    /// Tells a partition what happened and carries out what follows.
+    pub(crate) fn tell(self: &Arc<Self>, partition: &Arc<Partition>, event: Event) {
+        if let Event::Sent { ordinal, outcome: Outcome::Acknowledged { base_offset } } = &event {
+            partition.answer_exact(*ordinal, *base_offset);
+        }
+        let mut forward = partition.forward.lock();
+        for command in forward.on(event, self.now()) {
+            self.carry_out(partition, command);
+        }
+        partition.answer_all(|end| forward.is_acknowledged(end));
+    }
+
+    /// Starts what a command asks for. Nothing here waits: the partition is locked, so that batches leave in order.
+    fn carry_out(self: &Arc<Self>, partition: &Arc<Partition>, command: Command) {
+        match command {
+            Command::Send { region, epoch, sequence, entry } => {
+                let item = sender::Item { partition: partition.clone(), epoch, sequence, entry };
+                self.region_of(&region, |region| region.send(self, item));
+            }
+            Command::FindEnd { operation, region } => {
+                self.operate(partition, operation, region, async move |_, region, partition| {
+                    let offset = look::end_of(&region, &partition.name).await?;
+                    Ok(Event::EndFound { operation, offset })
+                });
+            }
+            Command::Look { operation, region, epoch, from } => {
+                self.operate(partition, operation, region, async move |_, region, partition| {
+                    let found = look::look(&region, &partition, epoch, from).await?;
+                    Ok(Event::Looked { operation, found })
+                });
+            }
+            Command::Match { operation, region, from, to, candidates } => {
+                self.operate(partition, operation, region, async move |hub, region, partition| {
+                    let records = matching::matching(&hub, &region, &partition, (from, to), candidates).await?;
+                    hub.metrics.matched_records.inc_by(records);
+                    Ok(Event::Matched { operation, records })
+                });
+            }
+            Command::SaveLineage { operation, lineage } => {
+                let payload = crate::frames::lineage_payload(&partition.name, &lineage);
+                let (hub, waiting) = (self.clone(), partition.clone());
+                let done = move |stored: Result<_, leeward_log::AppendError>| {
+                    let event = match stored {
+                        Ok(_) => Event::LineageSaved { operation },
+                        Err(_) => Event::Failed { operation },
+                    };
+                    hub.tell(&waiting, event);
+                };
+                if self.store.append(crate::frames::LINEAGE, vec![payload], done).is_err() {
+                    self.tell_later(partition, Event::Failed { operation });
+                }
+            }
+            Command::SetAside { entry } => self.set_aside(partition, &entry),
+            Command::Trimmed { to } => {
+                self.cached_bytes.fetch_sub(partition.forget_cached(to), Ordering::Relaxed);
+                self.dirty.store(true, Ordering::Relaxed);
+            }
+            Command::Wake { at } => {
+                let (hub, partition) = (self.clone(), partition.clone());
+                let at = self.started + at.since(Instant::ZERO);
+                self.spawn(async move {
+                    tokio::time::sleep_until(at).await;
+                    hub.tell(&partition, Event::Tick);
+                });
+            }
+        }
+    }
+
+    fn region_of(&self, name: &RegionName, use_it: impl FnOnce(&Arc<Region>)) {
+        match self.regions.get(name) {
+            Some(region) => use_it(region),
+            None => tracing::error!(region = %name, "no such region is configured"),
+        }
+    }
+
+    fn operate<F>(
+        self: &Arc<Self>,
+        partition: &Arc<Partition>,
+        operation: u64,
+        region: RegionName,
+        run: impl FnOnce(Arc<Self>, Arc<Region>, Arc<Partition>) -> F,
+    ) where
+        F: Future<Output = Result<Event, look::LookError>> + Send + 'static,
+    {
+        let Some(region) = self.regions.get(&region).cloned() else {
+            tracing::error!(%region, "no such region is configured");
+            self.tell_later(partition, Event::Failed { operation });
+            return;
+        };
+        let (hub, partition) = (self.clone(), partition.clone());
+        let running = run(hub.clone(), region, partition.clone());
+        self.spawn(async move {
+            let event = running.await.unwrap_or_else(|error| {
+                tracing::debug!(partition = %partition.name, %error, "cannot settle the partition yet");
+                Event::Failed { operation }
+            });
+            hub.tell(&partition, event);
+        });
+    }
+
+    pub(crate) fn tell_later(self: &Arc<Self>, partition: &Arc<Partition>, event: Event) {
+        let (hub, partition) = (self.clone(), partition.clone());
+        self.spawn(async move { hub.tell(&partition, event) });
+    }
+
+    /// Runs a task until it ends or the gateway stops.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn_on(
+            async move {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => {}
+                    () = task => {}
+                }
+            },
+            &self.runtime,
+        );
+    }
+
+    fn set_aside(&self, partition: &Arc<Partition>, entry: &crate::partition::Entry) {
+        self.metrics.rejected("set-aside", u64::from(entry.sent_records()));
+        tracing::error!(
+            partition = %partition.name, records = entry.sent_records(),
+            "the region takes no such batch; it is kept in `set-aside`"
+        );
+        let kept = self
+            .read_batch(partition, entry)
+            .map_err(|error| error.to_string())
+            .and_then(|batch| {
+                self.store.set_aside(&partition.name, entry.ordinal, &batch).map_err(|error| error.to_string())
+            });
+        if let Err(error) = kept {
+            tracing::error!(partition = %partition.name, error, "batch could not be set aside; it stays in the journal");
+        }
+    }
+
+    /// A batch as its client sent it.
+    pub(crate) fn read_batch(
+        &self,
+        partition: &Partition,
+        entry: &crate::partition::Entry,
+    ) -> Result<Bytes, leeward_log::ReadError> {
+        if let Some(cached) = partition.cached(entry.ordinal) {
+            return Ok(cached);
+        }
+        let frame = self.store.read(entry.position)?;
+        let batch = frame.and_then(|(kind, payload)| match crate::frames::read(kind, payload) {
+            Some(crate::frames::Frame::Batch { batch, .. }) => Some(batch),
+            Some(crate::frames::Frame::Lineage { .. }) | None => None,
+        });
+        let position = leeward_log::Position::new(entry.position);
+        batch.ok_or(leeward_log::ReadError::NoFrame { position })
+    }
+
+    /// Keeps an accepted batch in memory, where there is room.
+    pub(crate) fn cache(&self, partition: &Partition, ordinal: u64, batch: Bytes) {
+        if self.cached_bytes.load(Ordering::Relaxed) + batch.len() <= CACHED_BYTES_MAX {
+            self.cached_bytes.fetch_add(batch.len(), Ordering::Relaxed);
+            partition.cache(ordinal, batch);
+        }
+    }
+
+    pub(crate) fn uncache(&self, partition: &Partition, ordinal: u64) {
+        self.cached_bytes.fetch_sub(partition.uncache(ordinal), Ordering::Relaxed);
+    }
+
+    /// The other region has all of `region`'s partition up to here.
+    pub(crate) fn replicated(self: &Arc<Self>, region: &RegionName, name: &TopicPartition, marks: Marks) {
+        let known = self.partitions.read().get(name).cloned();
+        if let Some(partition) = known {
+            self.tell(&partition, Event::Replicated { region: region.clone(), marks });
+        }
+    }
+
+    /// The highest epoch that was ever granted here.
+    pub(crate) fn highest_epoch(&self) -> u64 {
+        *self.highest_epoch.lock()
+    }
+
+    /// Takes a grant. Returns once nothing is on its way under an older one.
+    pub(crate) async fn stand(self: &Arc<Self>, standing: Standing) {
+        let epoch = standing.epoch.to_wire();
+        {
+            let mut highest = self.highest_epoch.lock();
+            if epoch < *highest {
+                return;
+            }
+            *highest = epoch;
+        }
+        let before = self.standing.load_full();
+        let region = standing.region.clone();
+        let old_region = before.as_ref().and_then(|before| before.region.clone());
+        let lived = before.as_ref().is_some_and(|before| before.lives(tokio::time::Instant::now()));
+        let same = before.as_ref().is_some_and(|before| before.epoch == standing.epoch && before.region == region);
+        let standing = Arc::new(standing);
+        self.standing.store(Some(standing.clone()));
+        if same && lived {
+            return;
+        }
+        if old_region != region {
+            self.acting.send_replace(region.clone());
+            if let Some(old) = old_region.and_then(|old| self.regions.get(&old).cloned()) {
+                old.leave(LEAVE_PATIENCE).await;
+            }
+            tracing::info!(epoch, region = region.as_ref().map(RegionName::as_str), "forwarding changes");
+        }
+        for partition in self.all() {
+            match standing.grant(&partition.name) {
+                Some(grant) => self.tell(&partition, Event::Granted(grant)),
+                None => self.tell(&partition, Event::Lapsed),
+            }
+        }
+        self.dirty.store(true, Ordering::Relaxed);
+    }
+
+    /// Watches that no grant is used beyond its life.
+    pub(crate) async fn watch_lease(self: Arc<Self>) {
+        let mut lapsed_at = None;
+        loop {
+            let until = self.standing.load().as_ref().and_then(|standing| standing.lives_until());
+            let now = tokio::time::Instant::now();
+            match until {
+                Some(until) if until <= now && lapsed_at != Some(until) => {
+                    lapsed_at = Some(until);
+                    tracing::warn!("no grant lives: accepting goes on, forwarding stops");
+                    for partition in self.all() {
+                        self.tell(&partition, Event::Lapsed);
+                    }
+                }
+                Some(until) if until > now => tokio::time::sleep_until(until).await,
+                Some(_) | None => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            }
+        }
+    }
+
+    /// A producer id that no client ever had from this gateway.
+    pub(crate) fn new_producer_id(self: &Arc<Self>) -> Result<ProducerId, StoreError> {
+        let id = self.producer_ids.next.fetch_add(1, Ordering::Relaxed);
+        let _turn = self.producer_ids.reserving.lock();
+        if id >= self.producer_ids.reserved_to.load(Ordering::Relaxed) {
+            self.producer_ids.reserved_to.store(id + PRODUCER_IDS_RESERVED, Ordering::Relaxed);
+            self.save()?;
+        }
+        Ok(ProducerId::from_wire(id).expect("counted up from 0"))
+    }
+
+    /// Persists all positions and lets go of what is not needed.
+    pub(crate) fn save(&self) -> Result<(), StoreError> {
+        // Read first: what is appended meanwhile stands behind.
+        let mut needed = self.store.told();
+        let mut partitions = Vec::new();
+        for partition in self.all() {
+            let (next_ordinal, producers) = {
+                let intake = partition.intake.lock();
+                (intake.next_ordinal(), intake.producers().clone())
+            };
+            let forward = partition.forward.lock();
+            if let Some(oldest) = forward.oldest() {
+                needed = needed.min(oldest.position);
+            }
+            let state = PartitionState { saved: forward.saved(), next_ordinal, producers };
+            partitions.push((partition.name.clone(), state));
+        }
+        let state = State {
+            identity: self.identity,
+            producer_ids_to: self.producer_ids.reserved_to.load(Ordering::Relaxed),
+            epoch: self.highest_epoch(),
+            topics: self.catalog.known(),
+            partitions,
+        };
+        self.store.save(&state, needed)
+    }
+
+    /// Writes the state file whenever something changed.
+    pub(crate) async fn keep_state(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(STATE_INTERVAL).await;
+            let changed = self.dirty.swap(false, Ordering::Relaxed);
+            if changed || self.catalog.take_changed() {
+                let hub = self.clone();
+                let saved = tokio::task::spawn_blocking(move || hub.save()).await;
+                if let Ok(Err(error)) = saved {
+                    tracing::error!(%error, "state cannot be saved; nothing is removed from the journal");
+                    self.dirty.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn mark_dirty(&self) {
+        self.dirty.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The producer that a region sees for a partition of this gateway.
+fn derived_id(identity: &[u8; 16], name: &TopicPartition) -> ProducerId {
+    let text = name.to_string();
+    let half = |salt: u8| u64::from(crc32c(&[&identity[..], text.as_bytes(), &[salt]].concat()));
+    ProducerId::derived(half(0) << 32 | half(1))
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn wall_clock_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+

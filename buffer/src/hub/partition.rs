@@ -1,0 +1,99 @@
+//! One partition of the gateway: its door, its way out, and those who wait for an answer.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use leeward_model::{ProducerId, TopicPartition};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::intake::Intake;
+use crate::partition::Forward;
+
+/// A client that waits until the acting primary has its batch.
+#[derive(Debug)]
+struct Waiting {
+    ordinal: u64,
+    end: u64,
+    answer: oneshot::Sender<i64>,
+}
+
+/// One partition.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    pub(crate) name: TopicPartition,
+    /// As which producer the partition is forwarded.
+    pub(crate) producer: ProducerId,
+    /// Locked before `forward`, never after it.
+    pub(crate) intake: Mutex<Intake>,
+    pub(crate) forward: Mutex<Forward>,
+    waiting: Mutex<VecDeque<Waiting>>,
+    cached: Mutex<BTreeMap<u64, Bytes>>,
+}
+
+impl Partition {
+    pub(crate) fn new(name: TopicPartition, producer: ProducerId, intake: Intake, forward: Forward) -> Self {
+        Self {
+            name,
+            producer,
+            intake: Mutex::new(intake),
+            forward: Mutex::new(forward),
+            waiting: Mutex::default(),
+            cached: Mutex::default(),
+        }
+    }
+
+    /// Gives the offset of the batch at `ordinal` once the acting primary has it; -1 where nobody knows it.
+    pub(crate) fn wait(&self, ordinal: u64, end: u64) -> oneshot::Receiver<i64> {
+        let (answer, answered) = oneshot::channel();
+        let forward = self.forward.lock();
+        if forward.is_acknowledged(end) {
+            let _ = answer.send(forward.offset_of(ordinal).unwrap_or(-1));
+        } else {
+            let mut waiting = self.waiting.lock();
+            waiting.retain(|other| !other.answer.is_closed());
+            waiting.push_back(Waiting { ordinal, end, answer });
+        }
+        answered
+    }
+
+    pub(super) fn answer_exact(&self, ordinal: u64, base_offset: i64) {
+        self.answer_where(|waiting| (waiting.ordinal == ordinal).then_some(base_offset));
+    }
+
+    pub(super) fn answer_all(&self, is_acknowledged: impl Fn(u64) -> bool) {
+        self.answer_where(|waiting| is_acknowledged(waiting.end).then_some(-1));
+    }
+
+    fn answer_where(&self, offset: impl Fn(&Waiting) -> Option<i64>) {
+        let mut waiting = self.waiting.lock();
+        let mut left = VecDeque::with_capacity(waiting.len());
+        for one in waiting.drain(..) {
+            match offset(&one) {
+                // A client that went away needs no answer.
+                Some(offset) => drop(one.answer.send(offset)),
+                None => left.push_back(one),
+            }
+        }
+        *waiting = left;
+    }
+
+    pub(super) fn cache(&self, ordinal: u64, batch: Bytes) {
+        self.cached.lock().insert(ordinal, batch);
+    }
+
+    pub(super) fn cached(&self, ordinal: u64) -> Option<Bytes> {
+        self.cached.lock().get(&ordinal).cloned()
+    }
+
+    /// Returns how many bytes that freed.
+    pub(super) fn uncache(&self, ordinal: u64) -> usize {
+        self.cached.lock().remove(&ordinal).map_or(0, |batch| batch.len())
+    }
+
+    pub(super) fn forget_cached(&self, below: u64) -> usize {
+        let mut cached = self.cached.lock();
+        let kept = cached.split_off(&below);
+        std::mem::replace(&mut *cached, kept).values().map(Bytes::len).sum()
+    }
+}

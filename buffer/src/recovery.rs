@@ -1,0 +1,184 @@
+//! From what the disk holds to the partitions as they were. Decides which frames count; reads them through a callback.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use leeward_model::TopicPartition;
+use leeward_wire::record::RecordBatch;
+
+use crate::frames::Frame;
+use crate::intake::{Claim, Intake, Producers};
+use crate::partition::{Entry, Forward, Gap, Lineage, Place, Saved, Trimming};
+use crate::state::PartitionState;
+
+/// How many records a damaged end of the journal is taken to have held: more than it can have. A lineage's log tells
+/// how many of them were forwarded, and the rest is left out.
+const UNKNOWN_RECORDS: u64 = 1 << 32;
+
+/// A partition as it was.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) intake: Intake,
+    pub(crate) forward: Forward,
+    /// Records that are known to stand in damaged parts of the journal.
+    pub(crate) damaged_records: u64,
+}
+
+/// Reads the journal's frames in order.
+#[derive(Debug)]
+pub(crate) struct Recovery {
+    partitions: BTreeMap<TopicPartition, Rebuilding>,
+    /// Ends of the damaged ranges passed so far.
+    damage_ends: Vec<u64>,
+    unreadable: u64,
+}
+
+/// One partition while the journal is read.
+#[derive(Debug)]
+struct Rebuilding {
+    saved: Saved,
+    producers: Producers,
+    next_ordinal: u64,
+    entries: Vec<Entry>,
+    damage: Vec<Gap>,
+    /// The ordinal that the next frame must have.
+    expected: Option<u64>,
+    last_position: u64,
+}
+
+impl Recovery {
+    pub(crate) fn new(states: Vec<(TopicPartition, PartitionState)>) -> Self {
+        let partitions =
+            states.into_iter().map(|(partition, state)| (partition, Rebuilding::new(state))).collect();
+        Self { partitions, damage_ends: Vec::new(), unreadable: 0 }
+    }
+
+    /// The journal cannot be read up to this position.
+    pub(crate) fn damaged(&mut self, to: u64) {
+        self.damage_ends.push(to);
+    }
+
+    /// Takes the frame at `position`.
+    pub(crate) fn frame(&mut self, position: u64, kind: u8, payload: Bytes) {
+        match crate::frames::read(kind, payload) {
+            Some(Frame::Batch { partition, ordinal, accepted_at_ms, batch }) => {
+                let Ok(batch) = RecordBatch::parse(batch) else {
+                    self.unreadable += 1;
+                    return;
+                };
+                let entry = Entry {
+                    ordinal,
+                    records: batch.record_count().unsigned_abs(),
+                    skip: 0,
+                    position,
+                    accepted_at_ms,
+                    place: Place::Unknown,
+                };
+                let rebuilding = Self::partition(&mut self.partitions, partition);
+                rebuilding.batch(entry, Claim::of(&batch), &self.damage_ends);
+            }
+            Some(Frame::Lineage { partition, lineage }) => {
+                Self::partition(&mut self.partitions, partition).lineage(lineage);
+            }
+            None => self.unreadable += 1,
+        }
+    }
+
+    fn partition(
+        partitions: &mut BTreeMap<TopicPartition, Rebuilding>,
+        partition: TopicPartition,
+    ) -> &mut Rebuilding {
+        partitions.entry(partition).or_insert_with(|| Rebuilding::new(PartitionState::default()))
+    }
+
+    /// Frames that are none of this program's.
+    pub(crate) fn unreadable(&self) -> u64 {
+        self.unreadable
+    }
+
+    pub(crate) fn finish(
+        self,
+        trimming: impl Fn(&TopicPartition) -> Trimming,
+    ) -> Vec<(TopicPartition, Recovered)> {
+        let damage_ends = self.damage_ends;
+        let finish = |(partition, rebuilding): (TopicPartition, Rebuilding)| {
+            let recovered = rebuilding.finish(trimming(&partition), &damage_ends);
+            (partition, recovered)
+        };
+        self.partitions.into_iter().map(finish).collect()
+    }
+}
+
+impl Rebuilding {
+    fn new(state: PartitionState) -> Self {
+        Self {
+            saved: state.saved,
+            producers: state.producers,
+            next_ordinal: state.next_ordinal,
+            entries: Vec::new(),
+            damage: Vec::new(),
+            expected: None,
+            last_position: 0,
+        }
+    }
+
+    /// Takes a batch that continues those before it, or that comes after damage. Any other one is void: one before it
+    /// could not be made durable, and its client was told so.
+    fn batch(&mut self, entry: Entry, claim: Option<Claim>, damage_ends: &[u64]) {
+        let lost = damage_ends.iter().any(|end| *end > self.last_position);
+        let trimmed_to = self.saved.trimmed_to;
+        let expected = self.expected.unwrap_or(trimmed_to);
+        let is_old = self.expected.is_none() && entry.ordinal < trimmed_to;
+        if entry.ordinal != expected && !is_old {
+            if !lost || entry.ordinal < expected {
+                return;
+            }
+            self.damage.push(Gap { ordinal: expected, records: entry.ordinal - expected });
+        }
+        self.last_position = entry.position.max(1);
+        self.expected = Some(entry.end());
+        if entry.ordinal >= self.next_ordinal {
+            if let Some(claim) = claim {
+                self.producers.remember(claim, entry.ordinal);
+            }
+            self.next_ordinal = entry.end();
+        }
+        self.entries.push(entry);
+    }
+
+    fn lineage(&mut self, lineage: Lineage) {
+        let Some(known) = &self.saved.lineage else {
+            self.saved = begun(lineage, self.saved.trimmed_to);
+            return;
+        };
+        if (known.epoch, &known.region) == (lineage.epoch, &lineage.region) {
+            if lineage.replaces(known) {
+                self.saved.lineage = Some(lineage);
+            }
+        } else if lineage.replaces(known) {
+            self.saved = begun(lineage, self.saved.trimmed_to);
+        }
+    }
+
+    fn finish(mut self, trimming: Trimming, damage_ends: &[u64]) -> Recovered {
+        let damaged_records = self.damage.iter().map(|gap| gap.records).sum();
+        let mut next_ordinal = self.next_ordinal.max(self.expected.unwrap_or(0));
+        if damage_ends.iter().any(|end| *end > self.last_position) {
+            self.damage.push(Gap { ordinal: next_ordinal, records: UNKNOWN_RECORDS });
+            next_ordinal += UNKNOWN_RECORDS;
+        }
+        let forward = Forward::recovered(trimming, self.saved, self.entries, self.damage, next_ordinal);
+        let intake = Intake::recovered(self.producers, next_ordinal);
+        Recovered { intake, forward, damaged_records }
+    }
+}
+
+fn begun(lineage: Lineage, trimmed_to: u64) -> Saved {
+    Saved {
+        trimmed_to: trimmed_to.max(lineage.start_ordinal),
+        acknowledged_end: lineage.start_offset,
+        lineage: Some(lineage),
+        ..Saved::default()
+    }
+}

@@ -1,0 +1,51 @@
+//! What mirror agents say they have: by that the buffer forgets.
+
+use std::sync::Arc;
+
+use leeward_model::{LinkName, PartitionIndex, RegionName, TopicName, TopicPartition};
+use leeward_proto::link::link_client::LinkClient;
+use leeward_proto::link::{LinkRequest, Watermark};
+use tonic::transport::Endpoint;
+
+use crate::hub::Hub;
+use crate::limits::{CONTROL_TIMEOUT, RECONNECT_PAUSE};
+use crate::partition::Marks;
+
+/// Follows the link from `source` to `target`, at the agent of `target`, until the gateway stops.
+pub(crate) async fn follow(hub: Arc<Hub>, source: RegionName, target: RegionName, endpoint: Endpoint) {
+    let link = LinkName::between(&source, &target);
+    loop {
+        if let Err(error) = follow_once(&hub, &source, &link, endpoint.clone()).await {
+            tracing::debug!(%link, error = %error, "no watermarks from this link");
+        }
+        tokio::time::sleep(RECONNECT_PAUSE).await;
+    }
+}
+
+async fn follow_once(
+    hub: &Arc<Hub>,
+    source: &RegionName,
+    link: &LinkName,
+    endpoint: Endpoint,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let channel = endpoint.connect_timeout(CONTROL_TIMEOUT).connect().await?;
+    let mut client = LinkClient::new(channel);
+    let request = LinkRequest { link: link.to_string() };
+    let mut updates = client.watermarks(request).await?.into_inner();
+    while let Some(update) = updates.message().await? {
+        for watermark in &update.watermarks {
+            if let Some((name, marks)) = read(watermark) {
+                hub.replicated(source, &name, marks);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read(watermark: &Watermark) -> Option<(TopicPartition, Marks)> {
+    let name = TopicPartition {
+        topic: TopicName::new(&watermark.topic).ok()?,
+        partition: PartitionIndex::from_wire(watermark.partition)?,
+    };
+    Some((name, Marks { replicated_to: watermark.replicated_to, target_end: watermark.target_end }))
+}
