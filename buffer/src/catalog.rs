@@ -53,7 +53,8 @@ impl Catalog {
             }
             let partitions = u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX);
             let known = KnownTopic { name: name.clone(), partitions, internal: topic.is_internal };
-            if topics.get(&name) != Some(&known) && (topics.len() < TOPICS_MAX || topics.contains_key(&name)) {
+            if topics.get(&name) != Some(&known) && (topics.len() < TOPICS_MAX || topics.contains_key(&name))
+            {
                 topics.insert(name, known);
                 self.changed.store(true, Ordering::Relaxed);
             }

@@ -103,7 +103,8 @@ impl Gateway {
     /// [`GatewayError`]; nothing runs then.
     pub async fn start(config: GatewayConfig) -> Result<Self, GatewayError> {
         let controllers = endpoints(config.controllers.iter())?;
-        let agents = config.agents.keys().cloned().zip(endpoints(config.agents.values())?).collect::<Vec<_>>();
+        let agents =
+            config.agents.keys().cloned().zip(endpoints(config.agents.values())?).collect::<Vec<_>>();
         if let Some(region) = config.acting.clone().filter(|region| !config.regions.contains_key(region)) {
             return Err(GatewayError::UnknownRegion { region });
         }

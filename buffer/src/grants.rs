@@ -64,11 +64,7 @@ impl Standing {
         let region = self.region.clone()?;
         let promoted = self.promoted_from.clone().map(|from| Promoted {
             from,
-            marks: self
-                .promoted
-                .get(partition)
-                .copied()
-                .unwrap_or(Marks { replicated_to: 0, target_end: 0 }),
+            marks: self.promoted.get(partition).copied().unwrap_or(Marks { replicated_to: 0, target_end: 0 }),
         });
         Some(Grant { epoch: self.epoch, region, promoted })
     }

@@ -217,7 +217,8 @@ impl Hub {
             }
             Command::Match { operation, region, from, to, candidates } => {
                 self.operate(partition, operation, region, async move |hub, region, partition| {
-                    let records = matching::matching(&hub, &region, &partition, (from, to), candidates).await?;
+                    let records =
+                        matching::matching(&hub, &region, &partition, (from, to), candidates).await?;
                     hub.metrics.matched_records.inc_by(records);
                     Ok(Event::Matched { operation, records })
                 });
@@ -310,12 +311,9 @@ impl Hub {
             partition = %partition.name, records = entry.sent_records(),
             "the region takes no such batch; it is kept in `set-aside`"
         );
-        let kept = self
-            .read_batch(partition, entry)
-            .map_err(|error| error.to_string())
-            .and_then(|batch| {
-                self.store.set_aside(&partition.name, entry.ordinal, &batch).map_err(|error| error.to_string())
-            });
+        let kept = self.read_batch(partition, entry).map_err(|error| error.to_string()).and_then(|batch| {
+            self.store.set_aside(&partition.name, entry.ordinal, &batch).map_err(|error| error.to_string())
+        });
         if let Err(error) = kept {
             tracing::error!(partition = %partition.name, error, "batch could not be set aside; it stays in the journal");
         }
@@ -378,7 +376,8 @@ impl Hub {
         let region = standing.region.clone();
         let old_region = before.as_ref().and_then(|before| before.region.clone());
         let lived = before.as_ref().is_some_and(|before| before.lives(tokio::time::Instant::now()));
-        let same = before.as_ref().is_some_and(|before| before.epoch == standing.epoch && before.region == region);
+        let same =
+            before.as_ref().is_some_and(|before| before.epoch == standing.epoch && before.region == region);
         let standing = Arc::new(standing);
         self.standing.store(Some(standing.clone()));
         if same && lived {
@@ -491,4 +490,3 @@ pub(crate) fn wall_clock_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
-

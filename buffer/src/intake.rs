@@ -10,18 +10,24 @@ use std::collections::VecDeque;
 
 use leeward_wire::ErrorCode;
 
-pub(crate) use producers::{Claim, Producers, Remembered};
 use producers::{Before, Verdict};
+pub(crate) use producers::{Claim, Producers, Remembered};
 
 /// What becomes of an offered batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Offer {
     /// To be made durable; its records have the ordinals from here on.
-    Take { ordinal: u64 },
+    Take {
+        ordinal: u64,
+    },
     /// Durable already, at this ordinal.
-    Known { ordinal: u64 },
+    Known {
+        ordinal: u64,
+    },
     /// Taken already and not durable yet.
-    OnItsWay { ordinal: u64 },
+    OnItsWay {
+        ordinal: u64,
+    },
     Refuse(ErrorCode),
 }
 
@@ -72,7 +78,9 @@ impl Intake {
         if let Some(claim) = claim {
             match self.taken.judge(claim) {
                 Verdict::Continues => before = Some(self.taken.remember(claim, ordinal)),
-                Verdict::Repeats { ordinal } if ordinal < self.durable_next => return Offer::Known { ordinal },
+                Verdict::Repeats { ordinal } if ordinal < self.durable_next => {
+                    return Offer::Known { ordinal };
+                }
                 Verdict::Repeats { ordinal } => return Offer::OnItsWay { ordinal },
                 Verdict::Refused(code) => return Offer::Refuse(code),
             }

@@ -70,7 +70,11 @@ impl Metrics {
             buffered_records: gauge("records", "Records that are buffered.")?,
             oldest_record,
             fsync,
-            rejected: counters("rejected_records_total", "Records that were not taken, or set aside.", "reason")?,
+            rejected: counters(
+                "rejected_records_total",
+                "Records that were not taken, or set aside.",
+                "reason",
+            )?,
             accepted_records: counter("accepted_records_total", "Records made durable.")?,
             repeated_batches: counter("repeated_batches_total", "Batches that clients sent again.")?,
             forwarded_records: counter("forwarded_records_total", "Records acknowledged by a region.")?,

@@ -44,10 +44,14 @@ enum Phase {
     Busy(Operation),
     /// Batches go out; `confirmed` once one was acknowledged since the last doubt. Before that they go one by one: a
     /// broker without state for a producer would take the second of two without the first.
-    Forwarding { confirmed: bool },
+    Forwarding {
+        confirmed: bool,
+    },
     /// Batches are out, and no more go until each of them has an outcome.
     Draining,
-    Pausing { until: Instant },
+    Pausing {
+        until: Instant,
+    },
 }
 
 /// What follows once all batches that are out have an outcome.
@@ -155,7 +159,8 @@ impl Forward {
         self.live = true;
         let moved = known.is_none_or(|known| known.region != grant.region);
         let newer = known.is_none_or(|known| known.epoch != grant.epoch);
-        let unsettled = |known: &Grant| self.lineage.as_ref().is_some_and(|lineage| lineage.region != known.region);
+        let unsettled =
+            |known: &Grant| self.lineage.as_ref().is_some_and(|lineage| lineage.region != known.region);
         self.crossed |= moved && known.is_some_and(unsettled);
         if moved || newer {
             self.grant = Some(grant);
@@ -257,7 +262,9 @@ impl Forward {
             let replicated = self.marks.zip(self.entries[0].last_offset());
             let done = match self.trimming {
                 Trimming::WhenAcknowledged => true,
-                Trimming::WhenReplicated => replicated.is_some_and(|(marks, last)| marks.replicated_to > last),
+                Trimming::WhenReplicated => {
+                    replicated.is_some_and(|(marks, last)| marks.replicated_to > last)
+                }
             };
             if !done {
                 break;

@@ -104,17 +104,21 @@ impl Store {
             );
         }
         let path = directory.join(STATE);
-        let bytes = read_file(&*disk, &path)
-            .map_err(|source| StoreError::Io { path: path.clone(), source })?;
+        let bytes =
+            read_file(&*disk, &path).map_err(|source| StoreError::Io { path: path.clone(), source })?;
         let mut state = match bytes {
-            Some(bytes) => State::read(&Bytes::from(bytes))
-                .map_err(|source| StoreError::State { path, source })?,
+            Some(bytes) => {
+                State::read(&Bytes::from(bytes)).map_err(|source| StoreError::State { path, source })?
+            }
             None => State { identity: rand::random(), ..State::default() },
         };
         let mut recovery = Recovery::new(std::mem::take(&mut state.partitions));
         replay(&journal, &mut recovery)?;
         if recovery.unreadable() > 0 {
-            tracing::error!(frames = recovery.unreadable(), "journal has frames that this program cannot read");
+            tracing::error!(
+                frames = recovery.unreadable(),
+                "journal has frames that this program cannot read"
+            );
         }
         let partitions = recovery.finish(trimming);
         let (start, end) = (journal.start().get(), journal.end().get());
@@ -224,7 +228,12 @@ impl Store {
     }
 
     /// Keeps a batch that no region takes.
-    pub(crate) fn set_aside(&self, partition: &TopicPartition, ordinal: u64, batch: &Bytes) -> io::Result<()> {
+    pub(crate) fn set_aside(
+        &self,
+        partition: &TopicPartition,
+        ordinal: u64,
+        batch: &Bytes,
+    ) -> io::Result<()> {
         let directory = self.directory.join(SET_ASIDE);
         self.disk.create_dir(&directory)?;
         replace_file(&*self.disk, &directory, &format!("{partition}-{ordinal}.batch"), batch)

@@ -163,7 +163,12 @@ pub(super) fn find_coordinator(
     let host = face.advertised.host.clone();
     let port = i32::from(face.advertised.port);
     if version < COORDINATORS_AS_LIST {
-        return FindCoordinatorResponse { node_id: NODE_ID, host, port, ..FindCoordinatorResponse::default() };
+        return FindCoordinatorResponse {
+            node_id: NODE_ID,
+            host,
+            port,
+            ..FindCoordinatorResponse::default()
+        };
     }
     let coordinators = request
         .coordinator_keys

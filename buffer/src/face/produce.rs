@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 use leeward_model::{PartitionIndex, TopicName, TopicPartition};
-use leeward_wire::api::{
-    ProduceRequest, ProduceResponse, ProduceResponsePartition, ProduceResponseTopic,
-};
+use leeward_wire::api::{ProduceRequest, ProduceResponse, ProduceResponsePartition, ProduceResponseTopic};
 use leeward_wire::record::RecordBatch;
 use leeward_wire::{ApiKey, ErrorCode, RequestHeader, encode_response};
 use std::sync::Arc;
@@ -44,7 +42,8 @@ pub(super) fn produce(face: &Face, request: ProduceRequest) -> Produced {
     for topic in request.topic_data {
         let mut partitions = Vec::new();
         for partition in topic.partition_data {
-            let progress = one(&face.hub, &topic.name, partition.index, partition.records.unwrap_or_default());
+            let progress =
+                one(&face.hub, &topic.name, partition.index, partition.records.unwrap_or_default());
             partitions.push((partition.index, progress));
         }
         topics.push((topic.name, partitions));
@@ -200,7 +199,11 @@ impl Produced {
                     ..ProduceResponsePartition::default()
                 });
             }
-            responses.push(ProduceResponseTopic { name, partition_responses, ..ProduceResponseTopic::default() });
+            responses.push(ProduceResponseTopic {
+                name,
+                partition_responses,
+                ..ProduceResponseTopic::default()
+            });
         }
         let response = ProduceResponse { responses, ..ProduceResponse::default() };
         encode_response(ApiKey::Produce, header.api_version, header.correlation_id, &response)

@@ -5,9 +5,9 @@ use leeward_wire::api::{
     EndTxnResponse, FetchResponse, FetchResponsePartition, FetchResponseTopic, HeartbeatResponse,
     InitProducerIdResponse, JoinGroupResponse, LeaveGroupResponse, ListOffsetsResponse,
     ListOffsetsResponsePartition, ListOffsetsResponseTopic, OffsetCommitResponse,
-    OffsetCommitResponsePartition, OffsetCommitResponseTopic, OffsetFetchResponse,
-    OffsetFetchResponseGroup, ProduceResponse, ProduceResponsePartition, ProduceResponseTopic, RequestBody,
-    ResponseBody, SyncGroupResponse,
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic, OffsetFetchResponse, OffsetFetchResponseGroup,
+    ProduceResponse, ProduceResponsePartition, ProduceResponseTopic, RequestBody, ResponseBody,
+    SyncGroupResponse,
 };
 
 /// Where the request asks for a leader.
@@ -29,7 +29,11 @@ pub(super) fn of(request: &RequestBody) -> Option<ResponseBody> {
         RequestBody::ListOffsets(request) => {
             let topics = request.topics.iter().map(|topic| ListOffsetsResponseTopic {
                 name: topic.name.clone(),
-                partitions: topic.partitions.iter().map(|partition| unlisted(partition.partition_index)).collect(),
+                partitions: topic
+                    .partitions
+                    .iter()
+                    .map(|partition| unlisted(partition.partition_index))
+                    .collect(),
             });
             ResponseBody::ListOffsets(ListOffsetsResponse { topics: topics.collect(), ..Default::default() })
         }
@@ -54,7 +58,10 @@ pub(super) fn of(request: &RequestBody) -> Option<ResponseBody> {
                     .collect(),
                 ..OffsetCommitResponseTopic::default()
             });
-            ResponseBody::OffsetCommit(OffsetCommitResponse { topics: topics.collect(), ..Default::default() })
+            ResponseBody::OffsetCommit(OffsetCommitResponse {
+                topics: topics.collect(),
+                ..Default::default()
+            })
         }
         RequestBody::OffsetFetch(request) => {
             let groups = request.groups.iter().map(|group| OffsetFetchResponseGroup {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use leeward_wire::api::{
-    InitProducerIdRequest, InitProducerIdResponse, OffsetCommitRequest, OffsetFetchResponse, RequestBody, ResponseBody,
+    InitProducerIdRequest, InitProducerIdResponse, OffsetCommitRequest, OffsetFetchResponse, RequestBody,
+    ResponseBody,
 };
 use leeward_wire::{ErrorCode, RequestHeader};
 
@@ -69,9 +70,9 @@ fn encode(header: &RequestHeader, version: i16, answer: &Answer) -> Result<Bytes
 
 async fn dispatch(face: &Face, upstream: &mut Upstream, asked: &Asked) -> Result<Answer, NoAnswer> {
     match &asked.body {
-        RequestBody::Metadata(request) => {
-            metadata::metadata(face, upstream, request).await.map(|body| Answer::Body(ResponseBody::Metadata(body)))
-        }
+        RequestBody::Metadata(request) => metadata::metadata(face, upstream, request)
+            .await
+            .map(|body| Answer::Body(ResponseBody::Metadata(body))),
         RequestBody::FindCoordinator(request) => {
             let body = metadata::find_coordinator(face, request, asked.header.api_version);
             Ok(Answer::Body(ResponseBody::FindCoordinator(body)))
@@ -156,7 +157,9 @@ fn count_transaction(face: &Face, body: &RequestBody) {
 
 fn init_producer_id(face: &Face) -> InitProducerIdResponse {
     match face.hub.new_producer_id() {
-        Ok(id) => InitProducerIdResponse { producer_id: id.to_wire(), producer_epoch: 0, ..Default::default() },
+        Ok(id) => {
+            InitProducerIdResponse { producer_id: id.to_wire(), producer_epoch: 0, ..Default::default() }
+        }
         Err(error) => {
             tracing::error!(%error, "no producer id can be reserved");
             InitProducerIdResponse {
@@ -282,12 +285,8 @@ mod tests {
 
     #[test]
     fn an_answer_is_framed_with_its_correlation_id() {
-        let header = RequestHeader {
-            api_key: ApiKey::Heartbeat,
-            api_version: 4,
-            correlation_id: 7,
-            client_id: None,
-        };
+        let header =
+            RequestHeader { api_key: ApiKey::Heartbeat, api_version: 4, correlation_id: 7, client_id: None };
 
         let frame = encode(&header, 4, &Answer::Raw(Bytes::from_static(&[9]))).unwrap_or_default();
 

@@ -83,6 +83,7 @@ pub(super) fn answer(face: &Face, version: i16) -> (i16, ResponseBody) {
         .collect();
     let known = speaks(ApiKey::ApiVersions, version);
     let code = if known { ErrorCode::NONE } else { ErrorCode::UNSUPPORTED_VERSION };
-    let response = ApiVersionsResponse { error_code: code.code(), api_keys, ..ApiVersionsResponse::default() };
+    let response =
+        ApiVersionsResponse { error_code: code.code(), api_keys, ..ApiVersionsResponse::default() };
     (if known { version } else { 0 }, ResponseBody::ApiVersions(response))
 }

@@ -47,8 +47,7 @@ pub(super) async fn matching(
     let log = Log::open(region, &partition.name).await?;
     let end = log.end().await.inspect_err(|_| region.want_leaders())?;
     let end = to.map_or(end, |to| to.min(end));
-    let mut candidates =
-        Candidates { hub, partition, entries: candidates.into(), ready: VecDeque::new() };
+    let mut candidates = Candidates { hub, partition, entries: candidates.into(), ready: VecDeque::new() };
     let mut wanted = candidates.next()?;
     let (mut matched, mut next) = (0, from);
     while next < end && wanted.is_some() {

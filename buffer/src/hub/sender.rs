@@ -191,7 +191,9 @@ impl Sender {
         };
         let mut reencoder = Reencoder::new(how);
         let skip = i64::from(item.entry.skip);
-        reencoder.push(&batch, |offset| offset - batch.base_offset() >= skip).map_err(|error| error.to_string())?;
+        reencoder
+            .push(&batch, |offset| offset - batch.base_offset() >= skip)
+            .map_err(|error| error.to_string())?;
         let rest = reencoder.finish().map_err(|error| error.to_string())?;
         rest.map(|rest| rest.batch.to_bytes()).ok_or_else(|| "nothing is left of the batch".to_owned())
     }

@@ -76,15 +76,34 @@ pub(crate) enum Event {
     Granted(Grant),
     /// No grant lives any more.
     Lapsed,
-    EndFound { operation: u64, offset: i64 },
-    LineageSaved { operation: u64 },
-    Looked { operation: u64, found: Vec<Found> },
+    EndFound {
+        operation: u64,
+        offset: i64,
+    },
+    LineageSaved {
+        operation: u64,
+    },
+    Looked {
+        operation: u64,
+        found: Vec<Found>,
+    },
     /// So many records from the first candidate on are in the target.
-    Matched { operation: u64, records: u64 },
-    Failed { operation: u64 },
-    Sent { ordinal: u64, outcome: Outcome },
+    Matched {
+        operation: u64,
+        records: u64,
+    },
+    Failed {
+        operation: u64,
+    },
+    Sent {
+        ordinal: u64,
+        outcome: Outcome,
+    },
     /// The other region has all of `region`'s log up to here.
-    Replicated { region: RegionName, marks: Marks },
+    Replicated {
+        region: RegionName,
+        marks: Marks,
+    },
     Tick,
 }
 

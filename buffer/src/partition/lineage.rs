@@ -41,8 +41,7 @@ impl Lineage {
 
     /// How many records are sent before the one with this ordinal.
     pub(super) fn count_before(&self, ordinal: u64) -> u64 {
-        let left_out: u64 =
-            self.gaps.iter().filter(|gap| gap.ordinal < ordinal).map(|gap| gap.records).sum();
+        let left_out: u64 = self.gaps.iter().filter(|gap| gap.ordinal < ordinal).map(|gap| gap.records).sum();
         ordinal.saturating_sub(self.start_ordinal).saturating_sub(left_out)
     }
 

@@ -175,8 +175,7 @@ impl Forward {
                 }
                 at += 1;
             }
-            self.acknowledged_end =
-                self.acknowledged_end.max(found.base_offset + i64::from(found.records));
+            self.acknowledged_end = self.acknowledged_end.max(found.base_offset + i64::from(found.records));
         }
         self.infer_places(seen);
         self.out = self.acknowledged;

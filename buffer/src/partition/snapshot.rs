@@ -46,13 +46,15 @@ impl Forward {
             entry.skip = u32::try_from(trimmed).expect("less than the batch has");
             forward.entries.push_back(entry);
         }
-        forward.damage.retain(|gap| !left_out.iter().any(|out| out.ordinal >= gap.ordinal && out.end() <= gap.end()));
+        forward
+            .damage
+            .retain(|gap| !left_out.iter().any(|out| out.ordinal >= gap.ordinal && out.end() <= gap.end()));
         forward.acknowledged_end = saved.acknowledged_end;
         forward.marks = saved.marks;
         forward.journaled.clone_from(&saved.lineage);
         forward.journaled_end = saved.acknowledged_end;
-        forward.unsure = saved.lineage.is_some()
-            && !(forward.entries.is_empty() && forward.damage.is_empty());
+        forward.unsure =
+            saved.lineage.is_some() && !(forward.entries.is_empty() && forward.damage.is_empty());
         forward.maybe_sent_to = if saved.lineage.is_some() { forward.next_ordinal } else { 0 };
         forward.lineage = saved.lineage;
         forward.place(&saved.runs);
@@ -62,7 +64,8 @@ impl Forward {
     fn place(&mut self, runs: &[OffsetRun]) {
         for entry in &mut self.entries {
             let first = entry.first();
-            let run = runs.iter().find(|run| run.ordinal <= first && entry.end() <= run.ordinal + run.records);
+            let run =
+                runs.iter().find(|run| run.ordinal <= first && entry.end() <= run.ordinal + run.records);
             let Some(run) = run else { break };
             let into = i64::try_from(first - run.ordinal).expect("within the run");
             entry.place = Place::At(run.offset + into);
@@ -77,9 +80,10 @@ impl Forward {
         let Some(journaled) = self.journaled.clone() else {
             return Saved { trimmed_to, ..Saved::default() };
         };
-        let current = self.lineage.as_ref().filter(|lineage| {
-            lineage.region == journaled.region && lineage.epoch == journaled.epoch
-        });
+        let current = self
+            .lineage
+            .as_ref()
+            .filter(|lineage| lineage.region == journaled.region && lineage.epoch == journaled.epoch);
         if current.is_none() {
             // Between two lineages: a restart settles the older one again.
             let acknowledged_end = self.journaled_end;

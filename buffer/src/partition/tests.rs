@@ -219,9 +219,9 @@ impl World {
             Command::Look { operation, region, epoch, from } => match &self.regions[&region] {
                 Region { dead: true, .. } => Event::Failed { operation },
                 Region { batches, .. } => {
-                    let ours = batches.iter().filter(|batch| {
-                        batch.epoch == epoch.to_wire() && batch.base_offset >= from
-                    });
+                    let ours = batches
+                        .iter()
+                        .filter(|batch| batch.epoch == epoch.to_wire() && batch.base_offset >= from);
                     let found = ours.map(|batch| Found {
                         sequence: Sequence::from_wire(batch.sequence).unwrap(),
                         records: batch.records,
@@ -237,9 +237,7 @@ impl World {
                 let mut wanted = candidates.iter().flat_map(|entry| entry.first()..entry.end()).peekable();
                 let records = log
                     .iter()
-                    .filter(|record| {
-                        wanted.next_if(|ordinal| **record == Record::Ours(*ordinal)).is_some()
-                    })
+                    .filter(|record| wanted.next_if(|ordinal| **record == Record::Ours(*ordinal)).is_some())
                     .count() as u64;
                 Event::Matched { operation, records }
             }
