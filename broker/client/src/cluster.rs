@@ -59,7 +59,7 @@ pub enum TopicSelection<'a> {
 }
 
 impl Cluster {
-    /// Connects to the first broker of the bootstrap list that answers.
+    /// Connects to the first broker of the bootstrap list that answers. One attempt.
     ///
     /// # Errors
     ///

@@ -218,6 +218,7 @@ impl ClusterError {
                     | ErrorCode::UNKNOWN_MEMBER_ID
                     | ErrorCode::ILLEGAL_GENERATION
                     | ErrorCode::MEMBER_ID_REQUIRED
+                    | ErrorCode::GROUP_ID_NOT_FOUND
             )
         )
     }

@@ -42,7 +42,7 @@ pub const SESSION_USED_PERCENT: u32 = 80;
 pub const BACKOFF_FIRST: Duration = Duration::from_millis(20);
 
 /// Longest pause between two attempts.
-pub const BACKOFF_MAX: Duration = Duration::from_secs(1);
+pub const BACKOFF_MAX: Duration = Duration::from_millis(500);
 
 /// Time within which a failed connect of another caller is taken for one's own.
 pub const CONNECT_FAILURE_SHARED: Duration = Duration::from_millis(100);

@@ -230,7 +230,9 @@ impl GroupConsumer {
         };
         match error.code() {
             Some(ErrorCode::REBALANCE_IN_PROGRESS) => self.step_out(member_id),
-            Some(ErrorCode::UNKNOWN_MEMBER_ID | ErrorCode::ILLEGAL_GENERATION) => {
+            Some(
+                ErrorCode::UNKNOWN_MEMBER_ID | ErrorCode::ILLEGAL_GENERATION | ErrorCode::GROUP_ID_NOT_FOUND,
+            ) => {
                 self.step_out(String::new());
             }
             _ if is_coordinator_error(error) => self.cluster.forget_coordinator(&self.config.group),

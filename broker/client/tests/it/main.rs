@@ -5,4 +5,5 @@
 mod cluster;
 mod connection;
 mod fake;
+mod names;
 mod tls;
