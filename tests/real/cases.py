@@ -42,6 +42,7 @@ class Suite:
         self.name = name
         self.passed = 0
         self.failed = 0
+        self.lock = threading.Lock()
 
     @contextlib.contextmanager
     def case(self, claim):
@@ -49,12 +50,14 @@ class Suite:
         try:
             yield
         except (Exception, SystemExit) as error:
-            self.failed += 1
+            with self.lock:
+                self.failed += 1
             print(f"FAILED {self.name}: {claim}: {error}", flush=True)
             if not isinstance(error, (Failed, SystemExit)):
                 traceback.print_exc()
         else:
-            self.passed += 1
+            with self.lock:
+                self.passed += 1
             print(f"ok     {self.name}: {claim} ({time.monotonic() - began:.1f} s)", flush=True)
 
     def close(self):
@@ -141,7 +144,7 @@ class Client:
 
 def admin(*words):
     """What `admin.py` prints, line by line."""
-    done = subprocess.run([parts.venv(), parts.TESTS / "real" / "admin.py", *map(str, words)],
+    done = subprocess.run([parts.venv(), parts.TESTS / "clients" / "admin.py", *map(str, words)],
                           capture_output=True, text=True, timeout=120)
     check(done.returncode == 0, f"admin {words[0]}: {done.stderr.strip()[-800:]}")
     return [json.loads(line) for line in done.stdout.splitlines()]

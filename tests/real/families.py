@@ -14,6 +14,7 @@ import argparse
 import sys
 import tempfile
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -25,6 +26,7 @@ CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 PRODUCES = {**{family: CODECS for family in parts.FAMILIES}, "kafkajs": ("none", "gzip", "snappy", "zstd")}
 PARTITIONS = 4
 PATIENCE = 60
+AT_ONCE = 3
 
 
 def unique(words):
@@ -66,7 +68,7 @@ def every_codec(bootstrap, family, topic):
 def group_life(bootstrap, family, topic, positions_at):
     """A group through a join, a death, a commit and a restart."""
     group = f"{topic}-group"
-    shape = {"bootstrap": bootstrap, "topic": topic, "group": group, "session_ms": 3000}
+    shape = {"bootstrap": bootstrap, "topic": topic, "group": group, "session_ms": 6000}
     load = {"bootstrap": bootstrap, "topic": topic, "partitions": PARTITIONS, "route": family, "idempotent": True}
     with Client(family, "consume", **shape) as first, Client(family, "produce", **load, records=1200, rate=100) as producer:
         until(PATIENCE, lambda: f"the first member reads: {first.says()}", lambda: first.lines["record"])
@@ -99,23 +101,26 @@ def group_life(bootstrap, family, topic, positions_at):
         check(all(count == 1 for count in seen.values()), "a restart read records twice")
 
 
+def one_family(suite, bootstrap, family, topics_at):
+    tag = uuid.uuid4().hex[:6]
+    with suite.case(f"{family} writes {', '.join(PRODUCES[family])} and reads each record once"):
+        topic = f"families-{family}-codecs-{tag}"
+        create_topic(topics_at, topic, PARTITIONS)
+        every_codec(bootstrap, family, topic)
+    with suite.case(f"{family} shares a group, takes over from a dead member, goes on from its commit"):
+        topic = f"families-{family}-group-{tag}"
+        create_topic(topics_at, topic, PARTITIONS)
+        group_life(bootstrap, family, topic, topics_at)
+
+
 def run(bootstrap, name, only=None, topics_at=None):
     suite = Suite(f"families/{name}")
-    tag = uuid.uuid4().hex[:6]
-    for family in parts.FAMILIES:
-        if only and family != only:
-            continue
-        for part, claim, case in (
-            ("codecs", f"{family} writes {', '.join(PRODUCES[family])} and reads each record once", every_codec),
-            ("group", f"{family} shares a group, takes over from a dead member, goes on from its commit", group_life),
-        ):
-            with suite.case(claim):
-                topic = f"families-{family}-{part}-{tag}"
-                create_topic(topics_at or bootstrap, topic, PARTITIONS)
-                if part == "group":
-                    case(bootstrap, family, topic, topics_at or bootstrap)
-                else:
-                    case(bootstrap, family, topic)
+    chosen = [family for family in parts.FAMILIES if only in (None, family)]
+    for family in chosen:
+        parts.client(family)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for done in [pool.submit(one_family, suite, bootstrap, family, topics_at or bootstrap) for family in chosen]:
+            done.result()
     return suite
 
 

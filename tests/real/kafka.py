@@ -92,7 +92,6 @@ class Kafka:
             "share.coordinator.state.topic.replication.factor": "1",
             "share.coordinator.state.topic.min.isr": "1",
             "group.initial.rebalance.delay.ms": "200",
-            "group.min.session.timeout.ms": "1000",
             "auto.create.topics.enable": "false",
             "num.network.threads": "2",
             "num.io.threads": "4",
@@ -147,11 +146,6 @@ class Kafka:
                 self.process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 self.kill()
-
-    def create_topic(self, topic, partitions, **configs):
-        python = parts.venv()
-        parts.run([python, parts.TESTS / "real" / "admin.py", "create", self.bootstrap, topic, str(partitions),
-                   json.dumps({key.replace("_", "."): str(value) for key, value in configs.items()})])
 
     def __enter__(self):
         return self.start()

@@ -125,7 +125,7 @@ public final class Client {
         say("{\"done\":{\"sent\":%d,\"acked\":%d}}", sent, acked.get());
     }
 
-    private void consume() {
+    private void consume() throws InterruptedException {
         long until = number("until", Long.MAX_VALUE);
         long session = number("session-ms", 6000);
         long deadline = deadline();
@@ -170,6 +170,7 @@ public final class Client {
                     }
                 } catch (KafkaException error) {
                     say("{\"error\":{\"what\":%s}}", quoted(error));
+                    Thread.sleep(100);
                 }
             }
         }
