@@ -1,0 +1,75 @@
+//! Two regions, a controller, a mirror that is behind: what is acknowledged is in the survivor, once and in order.
+
+use leeward_client::Cluster;
+use leeward_proto::control::{Grant, PromotedPartition};
+
+use super::harness::*;
+
+fn granted(epoch: u64, to: &str) -> Grant {
+    Grant { epoch, acting_primary: to.to_owned(), lease_millis: 2000, ..Grant::default() }
+}
+
+fn promoted(epoch: u64, from: &str, to: &str, replicated_to: i64) -> Grant {
+    let partition = PromotedPartition {
+        topic: "orders".to_owned(),
+        partition: 0,
+        replicated_to,
+        target_end: replicated_to,
+    };
+    Grant { replay_from: from.to_owned(), promoted: vec![partition], ..granted(epoch, to) }
+}
+
+async fn settled(cluster: &Cluster, count: usize) -> Vec<String> {
+    await_values(cluster, &orders(), count).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_survivor_gets_what_the_mirror_did_not_bring() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (node(&dir.path().join("a")).await, node(&dir.path().join("b")).await);
+    let mut controller = Controller::start().await;
+    let mut config = config(&dir.path().join("buffer"), &[("a", a.addr()), ("b", b.addr())]);
+    config.controllers = vec![controller.address.clone()];
+    config.agents = [(region("b"), "http://127.0.0.1:1".to_owned())].into();
+    controller.grant(granted(1, "a"));
+    let (_gateway, through) = start(config).await;
+    controller.await_report(|report| report.forwarding_to == "a").await;
+    let producer = producer(&through);
+    produce(&producer, 0, 100).await;
+    let (at_a, at_b) = (connect(a.addr()).await, connect(b.addr()).await);
+    settled(&at_a, 100).await;
+    let replicated_to = mirror(&at_a, &at_b, 60).await;
+    a.shutdown().await;
+    produce(&producer, 100, 120).await;
+
+    controller.grant(promoted(2, "a", "b", replicated_to));
+    produce(&producer, 120, 140).await;
+
+    assert_eq!(settled(&at_b, 140).await, numbered(0, 140));
+    let report = controller.await_report(|report| report.epoch == 2).await;
+    assert_eq!(report.forwarding_to, "b");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_living_grant_nothing_is_forwarded_and_everything_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    let a = node(&dir.path().join("a")).await;
+    let mut controller = Controller::start().await;
+    let mut config = config(&dir.path().join("buffer"), &[("a", a.addr())]);
+    config.controllers = vec![controller.address.clone()];
+    controller.grant(granted(1, "a"));
+    let (_gateway, through) = start(config).await;
+    let producer = producer(&through);
+    controller.await_report(|report| report.forwarding_to == "a").await;
+    produce(&producer, 0, 10).await;
+    let at_a = connect(a.addr()).await;
+    settled(&at_a, 10).await;
+
+    controller.grant(granted(2, ""));
+    controller.await_report(|report| report.epoch == 2 && report.forwarding_to.is_empty()).await;
+    produce(&producer, 10, 20).await;
+
+    assert_eq!(values(&at_a, &orders()).await, numbered(0, 10));
+    controller.grant(granted(3, "a"));
+    assert_eq!(settled(&at_a, 20).await, numbered(0, 20));
+}

@@ -1,0 +1,92 @@
+//! One region: what clients write through the gateway arrives, and what they read comes from there.
+
+use std::time::Duration;
+
+use leeward_buffer::{Acknowledge, Gateway};
+use leeward_client::{GroupConfig, GroupConsumer};
+use leeward_model::GroupName;
+
+use super::harness::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_produced_through_the_gateway_arrives_once_and_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = node(&dir.path().join("a")).await;
+    let mut config = config(&dir.path().join("buffer"), &[("a", node.addr())]);
+    config.acting = Some(region("a"));
+    let (_gateway, through) = start(config).await;
+
+    produce(&producer(&through), 0, 200).await;
+
+    let arrived = await_values(&connect(node.addr()).await, &orders(), 200).await;
+    assert_eq!(arrived, numbered(0, 200));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_acknowledged_after_kafka_has_its_offset() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = node(&dir.path().join("a")).await;
+    let mut config = config(&dir.path().join("buffer"), &[("a", node.addr())]);
+    config.acting = Some(region("a"));
+    config.acknowledge = Acknowledge::AfterKafka;
+    let (_gateway, through) = start(config).await;
+    let producer = producer(&through);
+
+    producer.send(&orders(), &[record("first"), record("second")]).await.unwrap();
+    let acknowledged = producer.send(&orders(), &[record("third")]).await.unwrap();
+
+    assert_eq!(acknowledged.base_offset, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_reads_through_the_gateway() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = node(&dir.path().join("a")).await;
+    let mut config = config(&dir.path().join("buffer"), &[("a", node.addr())]);
+    config.acting = Some(region("a"));
+    let (_gateway, through) = start(config).await;
+    produce(&producer(&through), 0, 50).await;
+
+    let group = GroupConfig::new(GroupName::new("readers"), vec![orders().topic]);
+    let mut consumer = GroupConsumer::new(&through, group);
+    let mut read = Vec::new();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while read.len() < 50 && tokio::time::Instant::now() < deadline {
+        let records = consumer.poll(Duration::from_millis(200)).await.unwrap();
+        read.extend(records.into_iter().filter_map(|record| record.value));
+    }
+
+    assert_eq!(read.len(), 50);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_are_accepted_while_no_region_is_reachable_and_arrive_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = node(&dir.path().join("a")).await;
+    let address = first.addr();
+    let mut config = config(&dir.path().join("buffer"), &[("a", address)]);
+    config.acting = Some(region("a"));
+    let (gateway, through) = start(config).await;
+    let producer = producer(&through);
+    produce(&producer, 0, 5).await;
+    first.shutdown().await;
+
+    produce(&producer, 5, 20).await;
+    let mut again = leeward_node::NodeConfig::new(dir.path().join("a"));
+    again.listen = address;
+    let _node = leeward_node::Node::start(again).await.unwrap();
+
+    let arrived = await_values(&connect(address).await, &orders(), 20).await;
+    assert_eq!(arrived, numbered(0, 20));
+    gateway.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_gateway_on_the_same_directory_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let _first = Gateway::start(config(&dir.path().join("buffer"), &[])).await.unwrap();
+
+    let second = Gateway::start(config(&dir.path().join("buffer"), &[])).await;
+
+    assert!(second.unwrap_err().to_string().contains("buffer directory"));
+}
