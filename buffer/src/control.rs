@@ -78,14 +78,14 @@ impl Reporter {
 
     async fn take(&self, grant: Grant) {
         let arrived = tokio::time::Instant::now();
-        match standing(grant, arrived) {
+        match standing(&grant, arrived) {
             Ok(standing) => self.hub.stand(standing).await,
             Err(error) => tracing::error!(error, "grant cannot be read"),
         }
     }
 }
 
-fn standing(grant: Grant, arrived: tokio::time::Instant) -> Result<Standing, String> {
+fn standing(grant: &Grant, arrived: tokio::time::Instant) -> Result<Standing, String> {
     let epoch = FencingEpoch::from_wire(grant.epoch).ok_or("it has no epoch")?;
     let region = |name: &str| {
         if name.is_empty() {

@@ -204,19 +204,19 @@ impl Hub {
                 self.region_of(&region, |region| region.send(self, item));
             }
             Command::FindEnd { operation, region } => {
-                self.operate(partition, operation, region, async move |_, region, partition| {
+                self.operate(partition, operation, &region, async move |_, region, partition| {
                     let offset = look::end_of(&region, &partition.name).await?;
                     Ok(Event::EndFound { operation, offset })
                 });
             }
             Command::Look { operation, region, epoch, from } => {
-                self.operate(partition, operation, region, async move |_, region, partition| {
+                self.operate(partition, operation, &region, async move |_, region, partition| {
                     let found = look::look(&region, &partition, epoch, from).await?;
                     Ok(Event::Looked { operation, found })
                 });
             }
             Command::Match { operation, region, from, to, candidates } => {
-                self.operate(partition, operation, region, async move |hub, region, partition| {
+                self.operate(partition, operation, &region, async move |hub, region, partition| {
                     let records =
                         matching::matching(&hub, &region, &partition, (from, to), candidates).await?;
                     hub.metrics.matched_records.inc_by(records);
@@ -264,12 +264,12 @@ impl Hub {
         self: &Arc<Self>,
         partition: &Arc<Partition>,
         operation: u64,
-        region: RegionName,
+        region: &RegionName,
         run: impl FnOnce(Arc<Self>, Arc<Region>, Arc<Partition>) -> F,
     ) where
         F: Future<Output = Result<Event, look::LookError>> + Send + 'static,
     {
-        let Some(region) = self.regions.get(&region).cloned() else {
+        let Some(region) = self.regions.get(region).cloned() else {
             tracing::error!(%region, "no such region is configured");
             self.tell_later(partition, Event::Failed { operation });
             return;

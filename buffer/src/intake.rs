@@ -130,47 +130,47 @@ impl Intake {
 mod tests {
     use super::*;
 
-    fn claim(first: i32, last: i32) -> Option<Claim> {
-        Some(Claim { producer_id: 7, epoch: 0, first, last })
+    fn claim(first: i32, last: i32) -> Claim {
+        Claim { producer_id: 7, epoch: 0, first, last }
     }
 
     #[test]
     fn a_repeat_of_a_durable_batch_is_known_by_its_first_ordinal() {
         let mut intake = Intake::default();
         intake.offer(None, 5);
-        intake.offer(claim(0, 2), 3);
+        intake.offer(Some(claim(0, 2)), 3);
         intake.stored();
         intake.stored();
 
-        assert_eq!(intake.offer(claim(0, 2), 3), Offer::Known { ordinal: 5 });
+        assert_eq!(intake.offer(Some(claim(0, 2)), 3), Offer::Known { ordinal: 5 });
     }
 
     #[test]
     fn a_repeat_of_a_batch_that_is_not_durable_yet_is_on_its_way() {
         let mut intake = Intake::default();
-        intake.offer(claim(0, 2), 3);
+        intake.offer(Some(claim(0, 2)), 3);
 
-        assert_eq!(intake.offer(claim(0, 2), 3), Offer::OnItsWay { ordinal: 0 });
+        assert_eq!(intake.offer(Some(claim(0, 2)), 3), Offer::OnItsWay { ordinal: 0 });
     }
 
     #[test]
     fn what_was_taken_behind_a_failed_batch_is_void() {
         let mut intake = Intake::default();
-        intake.offer(claim(0, 2), 3);
-        intake.offer(claim(3, 3), 1);
+        intake.offer(Some(claim(0, 2)), 3);
+        intake.offer(Some(claim(3, 3)), 1);
         intake.failed();
 
         assert!(!intake.stored());
-        assert_eq!(intake.offer(claim(0, 2), 3), Offer::Take { ordinal: 0 });
+        assert_eq!(intake.offer(Some(claim(0, 2)), 3), Offer::Take { ordinal: 0 });
     }
 
     #[test]
     fn an_offer_taken_back_may_be_made_again() {
         let mut intake = Intake::default();
-        intake.offer(claim(0, 2), 3);
-        intake.offer(claim(3, 3), 1);
+        intake.offer(Some(claim(0, 2)), 3);
+        intake.offer(Some(claim(3, 3)), 1);
         intake.withdraw();
 
-        assert_eq!(intake.offer(claim(3, 3), 1), Offer::Take { ordinal: 3 });
+        assert_eq!(intake.offer(Some(claim(3, 3)), 1), Offer::Take { ordinal: 3 });
     }
 }

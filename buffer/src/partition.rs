@@ -294,13 +294,14 @@ impl Forward {
         self.entries.front()
     }
 
-    pub(crate) fn buffered(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter()
+    /// Records that are buffered; those between the oldest and the newest that were left out are counted with them.
+    pub(crate) fn buffered_records(&self) -> u64 {
+        self.oldest().map_or(0, |oldest| self.next_ordinal - oldest.first())
     }
 
     /// Records that the acting primary is not known to have.
     pub(crate) fn unacknowledged_records(&self) -> u64 {
-        self.entries.range(self.acknowledged..).map(|entry| u64::from(entry.sent_records())).sum()
+        self.entries.get(self.acknowledged).map_or(0, |oldest| self.next_ordinal - oldest.first())
     }
 
     /// Where the record with this ordinal stands in the acting region's log, if that is known.

@@ -134,7 +134,7 @@ fn offer(hub: &Arc<Hub>, partition: &Arc<Partition>, batch: &RecordBatch) -> Pro
     drop(intake);
     match hub.acknowledge {
         Acknowledge::AfterFsync => Progress::Storing(answered),
-        Acknowledge::AfterKafka => after_kafka(hub, partition.clone(), ordinal, records, Some(answered)),
+        Acknowledge::AfterKafka => after_kafka(hub, partition, ordinal, records, Some(answered)),
     }
 }
 
@@ -142,13 +142,13 @@ fn offer(hub: &Arc<Hub>, partition: &Arc<Partition>, batch: &RecordBatch) -> Pro
 fn stored(hub: &Arc<Hub>, partition: &Arc<Partition>, ordinal: u64, records: u32) -> Progress {
     match hub.acknowledge {
         Acknowledge::AfterFsync => Progress::Done(ErrorCode::NONE, -1),
-        Acknowledge::AfterKafka => after_kafka(hub, partition.clone(), ordinal, records, None),
+        Acknowledge::AfterKafka => after_kafka(hub, partition, ordinal, records, None),
     }
 }
 
 fn after_kafka(
     hub: &Arc<Hub>,
-    partition: Arc<Partition>,
+    partition: &Arc<Partition>,
     ordinal: u64,
     records: u32,
     storing: Option<oneshot::Receiver<(ErrorCode, i64)>>,

@@ -106,11 +106,11 @@ impl Region {
     /// Hands a batch to the sender of its leader. Where there is none, the batch comes back as not sent.
     pub(super) fn send(self: &Arc<Self>, hub: &Arc<Hub>, item: Item) {
         let Some(cluster) = self.cluster() else {
-            not_sent(hub, item);
+            not_sent(hub, &item);
             return;
         };
         let Some(leader) = cluster.map().leader(&item.partition.name) else {
-            self.learn(hub, cluster, item);
+            learn(hub, cluster, item);
             return;
         };
         let mut senders = self.senders.lock();
@@ -124,20 +124,8 @@ impl Region {
         if let Err(mpsc::error::SendError(item)) = sender.send(item) {
             senders.by_broker.remove(&leader.broker);
             drop(senders);
-            not_sent(hub, item);
+            not_sent(hub, &item);
         }
-    }
-
-    /// Asks who leads the item's partition, for when it is tried again.
-    fn learn(self: &Arc<Self>, hub: &Arc<Hub>, cluster: Arc<Cluster>, item: Item) {
-        let hub_of_task = hub.clone();
-        hub.spawn(async move {
-            let name: TopicPartition = item.partition.name.clone();
-            if let Err(error) = cluster.leader(&name).await {
-                tracing::debug!(partition = %name, error = &error as &dyn std::error::Error, "no leader");
-            }
-            not_sent(&hub_of_task, item);
-        });
     }
 
     /// Lets what is out be answered for a moment, then ends all senders: what is still open is unknown.
@@ -154,7 +142,19 @@ impl Region {
     }
 }
 
-pub(super) fn not_sent(hub: &Arc<Hub>, item: Item) {
+/// Asks who leads the item's partition, for when it is tried again.
+fn learn(hub: &Arc<Hub>, cluster: Arc<Cluster>, item: Item) {
+    let hub_of_task = hub.clone();
+    hub.spawn(async move {
+        let name: TopicPartition = item.partition.name.clone();
+        if let Err(error) = cluster.leader(&name).await {
+            tracing::debug!(partition = %name, error = &error as &dyn std::error::Error, "no leader");
+        }
+        not_sent(&hub_of_task, &item);
+    });
+}
+
+fn not_sent(hub: &Arc<Hub>, item: &Item) {
     let ordinal = item.entry.ordinal;
     hub.tell_later(&item.partition, Event::Sent { ordinal, outcome: Outcome::NotSent });
 }

@@ -28,9 +28,7 @@ impl Hub {
         let mut oldest_ms = None;
         for partition in self.all() {
             let forward = partition.forward.lock();
-            for entry in forward.buffered() {
-                buffered_records += u64::from(entry.sent_records());
-            }
+            buffered_records += forward.buffered_records();
             unforwarded_records += forward.unacknowledged_records();
             let oldest = forward.oldest().map(|entry| entry.accepted_at_ms);
             oldest_ms = [oldest_ms, oldest].into_iter().flatten().min();

@@ -26,8 +26,9 @@ impl Forward {
                     self.count_acknowledged();
                 }
             }
-            Outcome::NotSent => self.drain(Some(RESEND_PAUSE), false, None),
-            Outcome::Unknown | Outcome::NotNow => self.drain(Some(RESEND_PAUSE), false, None),
+            Outcome::NotSent | Outcome::Unknown | Outcome::NotNow => {
+                self.drain(Some(RESEND_PAUSE), false, None);
+            }
             Outcome::TooLarge => self.drain(Some(REFUSED_PAUSE), false, None),
             Outcome::AcknowledgedSomewhere => self.drain(None, true, None),
             Outcome::OutOfOrder => {
@@ -78,15 +79,10 @@ impl Forward {
             self.set_aside(ordinal, commands);
         }
         self.phase = match after.pause {
-            Some(pause) => self.pause(now.after(pause), commands),
+            Some(pause) => pause_until(now.after(pause), commands),
             None => Phase::Idle,
         };
         self.trim(commands);
-    }
-
-    pub(super) fn pause(&self, until: Instant, commands: &mut Vec<Command>) -> Phase {
-        commands.push(Command::Wake { at: until });
-        Phase::Pausing { until }
     }
 
     /// A batch whose successor is in the log is there as well: the broker takes no sequence with a gap before it.
@@ -126,4 +122,9 @@ impl Forward {
             lineage.gaps.sort_by_key(|gap| gap.ordinal);
         }
     }
+}
+
+pub(super) fn pause_until(until: Instant, commands: &mut Vec<Command>) -> Phase {
+    commands.push(Command::Wake { at: until });
+    Phase::Pausing { until }
 }

@@ -3,6 +3,7 @@
 use leeward_model::Instant;
 
 use super::entry::Place;
+use super::outcome::pause_until;
 use super::{Command, Forward, Found, Gap, Grant, Lineage, Marks, Operation, Phase};
 use crate::limits::REFUSED_PAUSE;
 
@@ -149,7 +150,7 @@ impl Forward {
 
     pub(super) fn failed(&mut self, operation: u64, now: Instant, commands: &mut Vec<Command>) {
         if self.is_current(operation) {
-            self.phase = self.pause(now.after(REFUSED_PAUSE), commands);
+            self.phase = pause_until(now.after(REFUSED_PAUSE), commands);
         }
     }
 

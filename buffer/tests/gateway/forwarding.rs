@@ -32,8 +32,8 @@ async fn a_batch_acknowledged_after_kafka_has_its_offset() {
     let (_gateway, through) = start(config).await;
     let producer = producer(&through);
 
-    producer.send(&orders(), &[record("first"), record("second")]).await.unwrap();
-    let acknowledged = producer.send(&orders(), &[record("third")]).await.unwrap();
+    Box::pin(producer.send(&orders(), &[record("first"), record("second")])).await.unwrap();
+    let acknowledged = Box::pin(producer.send(&orders(), &[record("third")])).await.unwrap();
 
     assert_eq!(acknowledged.base_offset, 2);
 }

@@ -97,7 +97,8 @@ pub(super) async fn values(cluster: &Cluster, partition: &TopicPartition) -> Vec
             found |= !read.records.is_empty();
             next = read.next_offset;
             fetcher.set(partition.clone(), FetchFrom::offset(next));
-            values.extend(read.records.into_iter().filter_map(|record| record.value).map(text));
+            values
+                .extend(read.records.into_iter().filter_map(|record| record.value).map(|value| text(&value)));
         }
         if !found {
             return values;
@@ -105,7 +106,7 @@ pub(super) async fn values(cluster: &Cluster, partition: &TopicPartition) -> Vec
     }
 }
 
-fn text(bytes: Bytes) -> String {
+fn text(bytes: &Bytes) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
@@ -128,7 +129,7 @@ pub(super) fn numbered(from: usize, to: usize) -> Vec<String> {
 /// Produces numbered values one batch after the other.
 pub(super) async fn produce(producer: &Producer, from: usize, to: usize) {
     for value in numbered(from, to) {
-        producer.send(&orders(), &[record(&value)]).await.unwrap();
+        Box::pin(producer.send(&orders(), &[record(&value)])).await.unwrap();
     }
 }
 
@@ -139,7 +140,7 @@ pub(super) async fn mirror(source: &Cluster, target: &Cluster, limit: usize) -> 
     let copied = all.len().min(limit);
     let producer = producer(target);
     for value in all.iter().take(copied).skip(have) {
-        producer.send(&orders(), &[record(value)]).await.unwrap();
+        Box::pin(producer.send(&orders(), &[record(value)])).await.unwrap();
     }
     i64::try_from(copied.max(have)).unwrap()
 }
