@@ -1,1 +1,34 @@
-//! Nothing stands here before its first slice.
+//! Runs mirror links, on the side of their target.
+
+mod clock;
+mod config;
+mod error;
+mod groups;
+mod heartbeat;
+mod input;
+mod inverse;
+pub mod limits;
+mod link;
+mod metrics;
+mod run;
+mod service;
+mod sink;
+mod source;
+mod status;
+mod store;
+mod target;
+mod task;
+mod topics;
+
+pub use config::{Begin, Leave, LinkConfig};
+pub use error::LinkError;
+pub use groups::GroupStanding;
+pub use leeward_mirror_core::{
+    map::{NotThere, Translation},
+    partition::{Cursors, GapPolicy, Notice, Standing, StopReason},
+    topics::Naming,
+};
+pub use link::{LinkHandle, SealReport};
+pub use metrics::MirrorMetrics;
+pub use service::LinkService;
+pub use status::{LinkEvent, LinkState, LinkStatus, PartitionStatus, Watermark};

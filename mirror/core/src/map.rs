@@ -275,6 +275,21 @@ impl OffsetMap {
     }
 }
 
+/// The runs of a link that starts again after the opposite one had run: its own up to `from`, where it was sealed, then what
+/// the opposite direction wrote, turned round.
+pub fn continued(own: &[Run], inverse: &[Run], from: TargetOffset) -> Vec<Run> {
+    let mut runs: Vec<_> = own.iter().filter(|run| run.target < from).copied().collect();
+    let later = inverse.partition_point(|run| run.target < from);
+    let spans = inverse.get(later).is_none_or(|next| next.boundary() > from);
+    if let Some(run) = later.checked_sub(1).map(|index| inverse[index]).filter(|_| spans) {
+        runs.push(Run { source: run.back(from), target: from, foreign_before: 0, anchor: false });
+    }
+    for run in &inverse[later..] {
+        runs.push(Run { foreign_before: run.foreign_before.min(run.target.since(from)), ..*run });
+    }
+    runs
+}
+
 fn turned(target: i64) -> SourceOffset {
     SourceOffset::from_wire(target).expect("offsets are not negative")
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use leeward_mirror_core::map::{MapRecord, RecordError, Run, decode, encode_key, encode_value};
-use leeward_model::{PartitionIndex, SourceOffset, TargetOffset, TopicId};
+use leeward_model::{PartitionIndex, SourceOffset, TargetOffset, TopicId, TopicName};
 use proptest::prelude::*;
 
 const GOLDEN: &str = include_str!("golden/map-records-v1.txt");
@@ -21,13 +21,18 @@ fn run(source: i64, target: i64, foreign_before: u64, anchor: bool) -> MapRecord
     MapRecord::Run(Run { source, target, foreign_before, anchor })
 }
 
-fn records() -> [MapRecord; 4] {
+fn records() -> [MapRecord; 6] {
     let target = TargetOffset::from_wire(77).unwrap();
     [
         run(1 << 40, 1 << 33, 12, true),
         MapRecord::RunRemoved(SourceOffset::from_wire(9).unwrap()),
         MapRecord::Checkpoint { target, target_topic: topic() },
         MapRecord::CheckpointRemoved,
+        MapRecord::Names {
+            source: TopicName::new("orders").unwrap(),
+            target: TopicName::new("eu.orders").unwrap(),
+        },
+        MapRecord::NamesRemoved,
     ]
 }
 

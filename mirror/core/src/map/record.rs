@@ -3,7 +3,7 @@
 //! Key and value each begin with magic and version and end with a CRC-32C. All integers are big-endian. The key names topic id,
 //! partition and, for a run, its source offset, so that compaction keeps one record for each run.
 
-use leeward_model::{PartitionIndex, SourceOffset, TargetOffset, TopicId};
+use leeward_model::{PartitionIndex, SourceOffset, TargetOffset, TopicId, TopicName};
 use leeward_wire::record::crc32c;
 
 use super::Run;
@@ -12,10 +12,11 @@ const MAGIC: [u8; 4] = *b"LWmp";
 const VERSION: u8 = 1;
 const RUN: u8 = 1;
 const CHECKPOINT: u8 = 2;
+const NAMES: u8 = 3;
 const ANCHOR: u8 = 1;
 
-/// One stored fact about one partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One stored fact about one partition, or, under partition 0, about its topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MapRecord {
     Run(Run),
     RunRemoved(SourceOffset),
@@ -25,6 +26,12 @@ pub enum MapRecord {
         target_topic: TopicId,
     },
     CheckpointRemoved,
+    /// What the topic is called, so that its map can be read while the source is dark.
+    Names {
+        source: TopicName,
+        target: TopicName,
+    },
+    NamesRemoved,
 }
 
 /// Why bytes are no map record.
@@ -60,6 +67,7 @@ pub fn encode_key(topic: TopicId, partition: PartitionIndex, record: &MapRecord)
         MapRecord::Run(run) => (RUN, Some(run.source)),
         MapRecord::RunRemoved(source) => (RUN, Some(*source)),
         MapRecord::Checkpoint { .. } | MapRecord::CheckpointRemoved => (CHECKPOINT, None),
+        MapRecord::Names { .. } | MapRecord::NamesRemoved => (NAMES, None),
     };
     let mut key = begin(kind);
     key.extend_from_slice(&topic.to_wire());
@@ -86,7 +94,16 @@ pub fn encode_value(record: &MapRecord) -> Option<Vec<u8>> {
             value.extend_from_slice(&target_topic.to_wire());
             Some(sealed(value))
         }
-        MapRecord::RunRemoved(_) | MapRecord::CheckpointRemoved => None,
+        MapRecord::Names { source, target } => {
+            let mut value = begin(NAMES);
+            for name in [source, target] {
+                let length = u16::try_from(name.as_str().len()).expect("topic names have 249 bytes at most");
+                value.extend_from_slice(&length.to_be_bytes());
+                value.extend_from_slice(name.as_str().as_bytes());
+            }
+            Some(sealed(value))
+        }
+        MapRecord::RunRemoved(_) | MapRecord::CheckpointRemoved | MapRecord::NamesRemoved => None,
     }
 }
 
@@ -110,6 +127,14 @@ impl Fields<'_> {
 
     fn topic(&mut self) -> Result<TopicId, RecordError> {
         TopicId::from_wire(self.take()?).ok_or(RecordError::Shape)
+    }
+
+    fn name(&mut self) -> Result<TopicName, RecordError> {
+        let length = usize::from(u16::from_be_bytes(self.take()?));
+        let (name, rest) = self.0.split_at_checked(length).ok_or(RecordError::Shape)?;
+        self.0 = rest;
+        let name = std::str::from_utf8(name).map_err(|_| RecordError::Shape)?;
+        TopicName::new(name).map_err(|_| RecordError::Shape)
     }
 
     fn end(&self) -> Result<(), RecordError> {
@@ -151,6 +176,7 @@ pub fn decode(key: &[u8], value: Option<&[u8]>) -> Result<(TopicId, PartitionInd
             value.map_or(Ok(MapRecord::RunRemoved(source)), |value| decode_run(source, value))?
         }
         CHECKPOINT => value.map_or(Ok(MapRecord::CheckpointRemoved), decode_checkpoint)?,
+        NAMES => value.map_or(Ok(MapRecord::NamesRemoved), decode_names)?,
         other => return Err(RecordError::Kind(other)),
     };
     fields.end()?;
@@ -184,4 +210,14 @@ fn decode_checkpoint(value: &[u8]) -> Result<MapRecord, RecordError> {
     let checkpoint = MapRecord::Checkpoint { target: fields.target()?, target_topic: fields.topic()? };
     fields.end()?;
     Ok(checkpoint)
+}
+
+fn decode_names(value: &[u8]) -> Result<MapRecord, RecordError> {
+    let (kind, mut fields) = opened(value)?;
+    if kind != NAMES {
+        return Err(RecordError::Kind(kind));
+    }
+    let names = MapRecord::Names { source: fields.name()?, target: fields.name()? };
+    fields.end()?;
+    Ok(names)
 }

@@ -133,6 +133,33 @@ impl StopReason {
     }
 }
 
+impl std::fmt::Display for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Active { from, target_end } => {
+                write!(f, "mirrors from source offset {from} on, behind target offset {target_end}")
+            }
+            Self::ForeignWrite { at, records } => {
+                write!(f, "somebody else wrote {records} records to the target at offset {at}")
+            }
+            Self::TargetTruncated { from, to } => {
+                write!(f, "target lost offsets {from} to {to}; they are written again")
+            }
+            Self::Lost { from, to } => {
+                write!(f, "source deleted offsets {from} to {to} before they were read; going on behind them")
+            }
+            Self::Refused { code, at } => {
+                write!(f, "target refuses the batch at source offset {at}: {code:?}")
+            }
+            Self::Sealed { replicated_to: Some(replicated_to), target_end: Some(target_end) } => {
+                write!(f, "ended at source offset {replicated_to}, target offset {target_end}")
+            }
+            Self::Sealed { .. } => f.write_str("ended before it began"),
+            Self::Stopped(reason) => reason.fmt(f),
+        }
+    }
+}
+
 impl Notice {
     /// What happened, as a metric label.
     pub fn code(&self) -> &'static str {

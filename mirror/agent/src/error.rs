@@ -1,0 +1,29 @@
+//! Why a link does not do what it was asked.
+
+use leeward_client::ClusterError;
+use leeward_model::{ClusterId, FencingEpoch, TopicName};
+
+/// Why a link cannot run or refuses a verb.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    #[error("source and target are the same cluster {0}")]
+    SameCluster(ClusterId),
+    #[error("link may run under epochs from {required} on, not under {given}")]
+    Fenced { required: FencingEpoch, given: FencingEpoch },
+    #[error("link is not running")]
+    NotRunning,
+    #[error("link's process is ending")]
+    Ending,
+    #[error("cluster failed")]
+    Cluster(#[from] ClusterError),
+    #[error("topic {topic} cannot be read: {why}")]
+    Unreadable { topic: TopicName, why: String },
+    #[error("local copy of the map failed: {0}")]
+    Local(String),
+}
+
+/// An error with all its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

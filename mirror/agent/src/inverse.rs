@@ -1,0 +1,85 @@
+//! Starting a link against the direction of one that was sealed: what that one wrote need not be copied back.
+
+use leeward_client::{Cluster, OffsetSpec, TopicSelection};
+use leeward_mirror_core::map::{MapRecord, OffsetMap, Run, continued};
+use leeward_model::{LinkName, PartitionIndex, SourceOffset, TargetOffset, TopicId, TopicPartition};
+use parking_lot::Mutex;
+use tracing::info;
+
+use crate::{
+    LinkConfig, LinkError,
+    clock::wall,
+    limits::CHANGES_PER_BATCH_MAX,
+    store::{MapTopic, SharedStored, Stored, StoredPartition},
+};
+
+type Facts = Vec<(TopicId, PartitionIndex, MapRecord)>;
+
+/// Writes the runs of `opposite`, turned round, into this link's map, where it does not have them yet.
+///
+/// The opposite link's map stands in the cluster that it wrote to: this link's source.
+pub(crate) async fn seed_inverse(
+    config: &LinkConfig,
+    opposite: &LinkName,
+    (source, target): (&Cluster, &Cluster),
+    (topic, stored): (&MapTopic, &SharedStored),
+) -> Result<(), LinkError> {
+    let theirs = Mutex::new(Stored::default());
+    MapTopic::existing(source, opposite).read(&theirs).await?;
+    let theirs = theirs.into_inner();
+    let here = target.metadata(TopicSelection::All).await?;
+    let mut facts = Facts::new();
+    for ((their_source, index), partition) in &theirs.partitions {
+        let Some((name_here, name_there)) = theirs.names.get(their_source) else { continue };
+        let same_life = here.topics.get(name_here).and_then(|topic| topic.id) == Some(*their_source);
+        let fits = config.topics.matches(name_there)
+            && config.naming.at_target(name_there).as_ref() == Ok(name_here);
+        let Some((sealed_at, our_source)) = partition.checkpoint.filter(|_| same_life && fits) else {
+            continue;
+        };
+        let at = TopicPartition { topic: name_here.clone(), partition: *index };
+        let end_here = target.list_offset(&at, OffsetSpec::Latest).await?.offset;
+        let own = stored.lock().partitions.get(&(our_source, *index)).cloned().unwrap_or_default();
+        let Some(runs) = turned(partition, &own, sealed_at, end_here)? else { continue };
+        info!(link = %config.name, partition = %at, runs = runs.len(), "begins behind what {opposite} wrote");
+        let mut add = |record| facts.push((our_source, *index, record));
+        let kept = |source: &SourceOffset| runs.iter().any(|run| run.source == *source);
+        own.runs.keys().filter(|source| !kept(source)).for_each(|source| add(MapRecord::RunRemoved(*source)));
+        for run in &runs {
+            add(MapRecord::Run(*run));
+        }
+        let target = TargetOffset::from_wire(end_here).unwrap_or(TargetOffset::FIRST);
+        add(MapRecord::Checkpoint { target, target_topic: *their_source });
+        add(MapRecord::Names { source: name_there.clone(), target: name_here.clone() });
+    }
+    for part in facts.chunks(CHANGES_PER_BATCH_MAX) {
+        topic.write(part, wall().as_millis()).await?;
+    }
+    let mut stored = stored.lock();
+    for (topic, partition, record) in facts {
+        stored.apply(topic, partition, record);
+    }
+    Ok(())
+}
+
+/// The runs to begin with; `None` where this link has begun behind that seal already.
+fn turned(
+    theirs: &StoredPartition,
+    own: &StoredPartition,
+    sealed_at: TargetOffset,
+    end_here: i64,
+) -> Result<Option<Vec<Run>>, LinkError> {
+    let begins = SourceOffset::from_wire(sealed_at.to_wire()).unwrap_or(SourceOffset::FIRST);
+    if own.runs.get(&begins).is_some_and(|run| run.anchor) {
+        return Ok(None);
+    }
+    let runs: Vec<_> = theirs.runs.values().copied().collect();
+    let map = OffsetMap::load(runs, sealed_at).map_err(|damaged| LinkError::Local(damaged.to_string()))?;
+    let end_here = SourceOffset::from_wire(end_here).unwrap_or(SourceOffset::FIRST);
+    let inverse = map.inverse(sealed_at, end_here);
+    let own_runs: Vec<_> = own.runs.values().copied().collect();
+    Ok(Some(match own.checkpoint {
+        Some((from, _)) if !own_runs.is_empty() => continued(&own_runs, &inverse, from),
+        _ => inverse,
+    }))
+}

@@ -1,0 +1,60 @@
+//! Bounds of a link's running parts.
+
+use std::time::Duration;
+
+/// Inputs that wait for the link's task. When reached, fetches and answers wait; nothing is dropped.
+pub const INPUTS_MAX: usize = 4096;
+
+/// Changes of maps that wait to be written. When reached, they wait in the link's task, and the batches behind them.
+pub const CHANGES_MAX: usize = 4096;
+
+/// Changes that are written to the map topic in one batch; the rest goes into the next.
+pub const CHANGES_PER_BATCH_MAX: usize = 2000;
+
+/// Verbs (start, seal, translate) that wait for a link. When reached, callers wait.
+pub const VERBS_MAX: usize = 64;
+
+/// Events that a link remembers for those who ask later. When reached, the oldest is forgotten.
+pub const EVENTS_MAX: usize = 1000;
+
+/// Bytes of one partition in one answer of the source.
+pub const FETCH_PARTITION_BYTES_MAX: i32 = 2 << 20;
+
+/// Bytes of one answer of the source.
+pub const FETCH_BYTES_MAX: i32 = 16 << 20;
+
+/// Longest time that the source holds a fetch without records: how late a partition that was full is asked again.
+pub const FETCH_WAIT_MAX: Duration = Duration::from_millis(250);
+
+/// Wait after a fetch that failed.
+pub const FETCH_RETRY: Duration = Duration::from_millis(200);
+
+/// Time without an answer of the source after which the link counts as dark.
+pub const DARK_AFTER: Duration = Duration::from_secs(3);
+
+/// Longest time that a batch may wait for its acknowledgement; then its connection is closed.
+pub const PRODUCE_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Longest time that a question to the target may take; then it is asked again later.
+pub const QUESTION_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Time between looks at the source's topics.
+pub const DISCOVER_EVERY: Duration = Duration::from_secs(1);
+
+/// Looks in a row that do not show a topic before it counts as deleted: a broker that just started may know too little.
+pub const MISSING_LOOKS_MAX: u32 = 5;
+
+/// Beat of a link's task: time-outs and published positions are this late at most.
+pub const BEAT: Duration = Duration::from_millis(10);
+
+/// Wait between attempts to reach a cluster at start.
+pub const CONNECT_RETRY: Duration = Duration::from_millis(500);
+
+/// Time that a seal takes at most after its drain time is over, to learn what became of batches in flight.
+pub const SEAL_SETTLE_MAX: Duration = Duration::from_secs(5);
+
+/// Time that carrying the last group positions over may take at a seal.
+pub const SEAL_GROUPS_MAX: Duration = Duration::from_secs(5);
+
+/// Time for one creation or change of topics.
+pub const ADMIN_WAIT_MAX: Duration = Duration::from_secs(10);

@@ -1,0 +1,212 @@
+//! One run of a link: from leave to write until its end. Starts the tasks around the link's own.
+
+use std::{sync::Arc, time::Duration};
+
+use leeward_client::{Cluster, FetchFrom, FetchPlan, Fetcher, OffsetSpec};
+use leeward_model::{TopicPartition, WallTime};
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::{
+    Leave, LinkConfig, LinkError,
+    groups::{Groups, Standings},
+    heartbeat::{beat, heartbeat_topic_of, newest},
+    inverse::seed_inverse,
+    limits::{CHANGES_MAX, CONNECT_RETRY, FETCH_WAIT_MAX, INPUTS_MAX},
+    metrics::LinkMetrics,
+    source::{Wants, read_all},
+    status::{Board, LinkState},
+    store::{Local, MapTopic, SharedStored, write_changes},
+    task::{Parts, Task, Verb},
+    topics::follow,
+};
+
+/// Time that reading all groups of the source may take.
+const GROUPS_READ_MAX: Duration = Duration::from_secs(5);
+
+/// What a run is made of.
+pub(crate) struct Run {
+    pub(crate) config: Arc<LinkConfig>,
+    pub(crate) leave: Leave,
+    pub(crate) local: Arc<Local>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) metrics: LinkMetrics,
+    pub(crate) standings: Standings,
+    /// Filled once groups can be looked at.
+    pub(crate) groups: Arc<Mutex<Option<Groups>>>,
+    pub(crate) verbs: mpsc::Sender<Verb>,
+    pub(crate) end: CancellationToken,
+}
+
+impl Run {
+    /// Runs until ended. What fails at the start is shown and tried again.
+    pub(crate) async fn run(self, mut verbs: mpsc::Receiver<Verb>) {
+        let end = self.end.clone();
+        let begun = async {
+            loop {
+                match self.begin().await {
+                    Ok(begun) => return begun,
+                    Err(error) => {
+                        warn!(link = %self.config.name, error = %crate::error::chain(&error), "link cannot begin yet");
+                        self.show_failure(&error);
+                        tokio::time::sleep(CONNECT_RETRY).await;
+                    }
+                }
+            }
+        };
+        let Some((task, inputs)) = Box::pin(end.run_until_cancelled(begun)).await else { return };
+        info!(link = %self.config.name, epoch = %self.leave.epoch, "link runs");
+        task.run(inputs, &mut verbs, end).await;
+    }
+
+    fn show_failure(&self, error: &LinkError) {
+        let mut status = self.board.status.lock();
+        status.failure = Some(crate::error::chain(error));
+        status.state = match error {
+            LinkError::SameCluster(_) => LinkState::Failed,
+            _ => LinkState::Waiting,
+        };
+    }
+
+    async fn begin(&self) -> Result<(Task, mpsc::Receiver<crate::input::Input>), LinkError> {
+        let config = &self.config;
+        let target = Cluster::connect(config.target.clone()).await?;
+        let mut topic = MapTopic::ensure(&target, &config.name, config.replication_factor).await?;
+        let stored = SharedStored::default();
+        topic.read(&stored).await?;
+        self.fall_back(&topic, &stored).await?;
+        if let Some(opposite) = &self.leave.inverse_of {
+            let source = Cluster::connect(config.source.clone()).await?;
+            seed_inverse(config, opposite, (&source, &target), (&topic, &stored)).await?;
+        }
+        let last_heartbeat = last_heartbeat(&target, config).await;
+        let (inputs, received) = mpsc::channel(INPUTS_MAX);
+        let (changes, to_write) = mpsc::channel(CHANGES_MAX);
+        let (found, source) = watch::channel(None);
+        let wants = Arc::new(Wants::default());
+        let reading = self.end.child_token();
+        tokio::spawn(write_changes(to_write, topic, self.local.clone(), stored.clone(), inputs.clone()));
+        let parts = Parts {
+            config: config.clone(),
+            epoch: self.leave.epoch,
+            target: target.clone(),
+            source: source.clone(),
+            inputs: inputs.clone(),
+            changes,
+            wants: wants.clone(),
+            stored,
+            board: self.board.clone(),
+            metrics: self.metrics.clone(),
+            reading: reading.clone(),
+        };
+        let around = Around {
+            config: config.clone(),
+            target: target.clone(),
+            inputs,
+            wants,
+            reading: reading.clone(),
+        };
+        let board = self.board.clone();
+        tokio::spawn(reading.clone().run_until_cancelled_owned(around.reach(found, board)));
+        self.look_after_groups(source, target, &reading).await;
+        Ok((Task::new(parts, last_heartbeat), received))
+    }
+
+    /// Where the map topic is empty and the local copy is not, the copy is written to the topic.
+    async fn fall_back(&self, topic: &MapTopic, stored: &SharedStored) -> Result<(), LinkError> {
+        if !stored.lock().is_empty() {
+            return Ok(());
+        }
+        let copy = self.local.load()?;
+        let facts = copy.facts();
+        if !facts.is_empty() {
+            warn!(link = %self.config.name, records = facts.len(), "map topic is empty: local copy is written to it");
+            for part in facts.chunks(crate::limits::CHANGES_PER_BATCH_MAX) {
+                topic.write(part, crate::clock::wall().as_millis()).await?;
+            }
+            *stored.lock() = copy;
+        }
+        Ok(())
+    }
+
+    async fn look_after_groups(
+        &self,
+        source: watch::Receiver<Option<Cluster>>,
+        target: Cluster,
+        reading: &CancellationToken,
+    ) {
+        if self.config.groups.is_none() {
+            return;
+        }
+        let groups = Groups::new(
+            self.config.clone(),
+            source,
+            target,
+            self.verbs.clone(),
+            self.metrics.clone(),
+            self.standings.clone(),
+        );
+        *self.groups.lock().await = Some(groups);
+        let (shared, every) = (self.groups.clone(), self.config.groups_every);
+        let looking = async move {
+            loop {
+                if let Some(groups) = shared.lock().await.as_mut() {
+                    groups.look(GROUPS_READ_MAX).await;
+                }
+                tokio::time::sleep(every).await;
+            }
+        };
+        tokio::spawn(reading.clone().run_until_cancelled_owned(looking));
+    }
+}
+
+/// What runs around a link's task once the source is reached.
+struct Around {
+    config: Arc<LinkConfig>,
+    target: Cluster,
+    inputs: mpsc::Sender<crate::input::Input>,
+    wants: Arc<Wants>,
+    reading: CancellationToken,
+}
+
+impl Around {
+    async fn reach(self, found: watch::Sender<Option<Cluster>>, board: Arc<Board>) {
+        let source = loop {
+            match Cluster::connect(self.config.source.clone()).await {
+                Ok(source) if source.cluster_id() == self.target.cluster_id() => {
+                    let error = LinkError::SameCluster(source.cluster_id());
+                    error!(link = %self.config.name, %error, "link cannot run");
+                    board.status.lock().failure = Some(error.to_string());
+                }
+                Ok(source) => break source,
+                Err(error) => warn!(link = %self.config.name, %error, "source is not reached"),
+            }
+            tokio::time::sleep(CONNECT_RETRY).await;
+        };
+        found.send_replace(Some(source.clone()));
+        let reading = read_all(source.clone(), self.wants, self.inputs.clone(), self.reading.clone());
+        let following =
+            follow(self.config.clone(), source.clone(), self.target, self.inputs, self.reading.clone());
+        let beating = async {
+            loop {
+                beat(&source, &self.config.name).await;
+                tokio::time::sleep(self.config.heartbeat_every).await;
+            }
+        };
+        tokio::join!(reading, following, beating);
+    }
+}
+
+/// The newest heartbeat that the target has, from an earlier life of the link.
+async fn last_heartbeat(target: &Cluster, config: &LinkConfig) -> Option<WallTime> {
+    let partition: TopicPartition = heartbeat_topic_of(&config.name);
+    target.topic(&partition.topic).await.ok()?;
+    let end = target.list_offset(&partition, OffsetSpec::Latest).await.ok()?.offset;
+    let leader = target.leader(&partition).await.ok()?;
+    let mut fetcher = Fetcher::new(target, leader.broker);
+    fetcher.set(partition, FetchFrom::offset((end - 1).max(0)));
+    let plan = FetchPlan { max_wait: FETCH_WAIT_MAX, ..FetchPlan::default() };
+    let answers = fetcher.fetch(&plan).await.ok()?;
+    answers.into_iter().find_map(|answer| newest(answer.records)).map(|(written, _)| written)
+}

@@ -1,0 +1,76 @@
+//! Where a link's maps are kept: a compacted topic at the target, which is the truth, and a local copy.
+
+mod local;
+mod topic;
+mod writer;
+
+use std::collections::{BTreeMap, HashMap};
+
+use leeward_mirror_core::map::{MapRecord, Run};
+use leeward_model::{PartitionIndex, SourceOffset, TargetOffset, TopicId, TopicName};
+
+pub(crate) use local::Local;
+pub(crate) use topic::{MapTopic, SharedStored};
+pub(crate) use writer::{Change, write_changes};
+
+/// What is stored about one partition.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StoredPartition {
+    pub(crate) runs: BTreeMap<SourceOffset, Run>,
+    pub(crate) checkpoint: Option<(TargetOffset, TopicId)>,
+}
+
+/// What is stored about all partitions of a link.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stored {
+    pub(crate) partitions: HashMap<(TopicId, PartitionIndex), StoredPartition>,
+    /// Source and target names.
+    pub(crate) names: HashMap<TopicId, (TopicName, TopicName)>,
+}
+
+impl Stored {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.partitions.is_empty() && self.names.is_empty()
+    }
+
+    pub(crate) fn apply(&mut self, topic: TopicId, partition: PartitionIndex, record: MapRecord) {
+        match record {
+            MapRecord::Names { source, target } => {
+                self.names.insert(topic, (source, target));
+            }
+            MapRecord::NamesRemoved => {
+                self.names.remove(&topic);
+            }
+            MapRecord::Run(run) => {
+                self.partition(topic, partition).runs.insert(run.source, run);
+            }
+            MapRecord::RunRemoved(source) => {
+                self.partition(topic, partition).runs.remove(&source);
+            }
+            MapRecord::Checkpoint { target, target_topic } => {
+                self.partition(topic, partition).checkpoint = Some((target, target_topic));
+            }
+            MapRecord::CheckpointRemoved => self.partition(topic, partition).checkpoint = None,
+        }
+    }
+
+    /// All of it as records.
+    pub(crate) fn facts(&self) -> Vec<(TopicId, PartitionIndex, MapRecord)> {
+        let first = PartitionIndex::from_wire(0).expect("0 is an index");
+        let names = self.names.iter().map(|(topic, (source, target))| {
+            (*topic, first, MapRecord::Names { source: source.clone(), target: target.clone() })
+        });
+        let runs = self.partitions.iter().flat_map(|((topic, index), partition)| {
+            let checkpoint = partition
+                .checkpoint
+                .map(|(target, target_topic)| MapRecord::Checkpoint { target, target_topic });
+            let runs = partition.runs.values().map(|run| MapRecord::Run(*run));
+            runs.chain(checkpoint).map(|record| (*topic, *index, record))
+        });
+        names.chain(runs).collect()
+    }
+
+    fn partition(&mut self, topic: TopicId, partition: PartitionIndex) -> &mut StoredPartition {
+        self.partitions.entry((topic, partition)).or_default()
+    }
+}

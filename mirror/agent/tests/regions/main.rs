@@ -1,0 +1,179 @@
+//! Links between two embedded regions: exact copies, exact positions, ends that are known, and the way back.
+
+#![allow(clippy::unwrap_used)]
+
+mod world;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use leeward_mirror::{Leave, LinkState, Notice, StopReason, Translation};
+use leeward_model::{FencingEpoch, LinkName, SourceOffset, TargetOffset};
+use world::{Link, Region, eventually, partition, topic};
+
+const SOON: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_copies_topics_records_and_positions_exactly() {
+    let (a, b) = (Region::start("a").await, Region::start("b").await);
+    a.create("orders", 2, &[("retention.ms", "777000")]).await;
+    a.produce("orders", 0, 0..100).await;
+    a.commit("billing", "orders", 0, 37).await;
+    let link = Link::between(&a, &b).leave(1).start().await;
+
+    a.produce("orders", 1, 0..50).await;
+    eventually(SOON, async || {
+        b.values("orders", 0).await.len() == 100 && b.values("orders", 1).await.len() == 50
+    })
+    .await;
+    eventually(SOON, async || b.committed("billing", "orders", 0).await == Some(37)).await;
+
+    assert_eq!(b.values("orders", 0).await, a.values("orders", 0).await);
+    assert_eq!(b.config("orders", "retention.ms").await.as_deref(), Some("777000"));
+    let position = SourceOffset::from_wire(37).unwrap();
+    let translated = link.handle.to_target(partition("orders", 0), position).await.unwrap();
+    assert_eq!(translated, Some(Translation::Exact(TargetOffset::from_wire(37).unwrap())));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_grow_and_new_topics_come_by_themselves() {
+    let (a, b) = (Region::start("a").await, Region::start("b").await);
+    a.create("orders", 1, &[]).await;
+    let _link = Link::between(&a, &b).leave(1).start().await;
+    eventually(SOON, async || b.has("orders").await).await;
+
+    a.grow("orders", 3).await;
+    a.create("later", 1, &[]).await;
+    a.produce("orders", 2, 0..10).await;
+    a.produce("later", 0, 0..10).await;
+
+    eventually(SOON, async || {
+        b.values("orders", 2).await.len() == 10 && b.values("later", 0).await.len() == 10
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_that_is_dropped_and_started_again_copies_exactly_once() {
+    let (a, b) = (Region::start("a").await, Region::start("b").await);
+    a.create("orders", 1, &[]).await;
+    let mut produced = 0;
+    for _life in 0..5 {
+        let link = Link::between(&a, &b).leave(1).start().await;
+        a.produce("orders", 0, produced..produced + 200).await;
+        produced += 200;
+        eventually(SOON, async || !b.has("orders").await || !b.values("orders", 0).await.is_empty()).await;
+        link.handle.shutdown().await;
+    }
+    let _link = Link::between(&a, &b).leave(1).start().await;
+
+    eventually(SOON, async || b.values("orders", 0).await.len() >= produced).await;
+
+    assert_eq!(b.values("orders", 0).await, a.values("orders", 0).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_write_is_named_and_stepped_over() {
+    let (a, b) = (Region::start("a").await, Region::start("b").await);
+    a.create("orders", 1, &[]).await;
+    a.produce("orders", 0, 0..10).await;
+    let link = Link::between(&a, &b).leave(1).start().await;
+    eventually(SOON, async || b.has("orders").await && b.values("orders", 0).await.len() == 10).await;
+
+    b.produce("orders", 0, 900..903).await;
+    a.produce("orders", 0, 10..20).await;
+    eventually(SOON, async || b.values("orders", 0).await.len() == 23).await;
+    let named = async || {
+        link.handle.events_after(0).iter().any(
+            |event| matches!(event.notice, Notice::ForeignWrite { at, records: 3 } if at.to_wire() == 10),
+        )
+    };
+    eventually(SOON, named).await;
+
+    let position = SourceOffset::from_wire(15).unwrap();
+    let translated = link.handle.to_target(partition("orders", 0), position).await.unwrap();
+    assert_eq!(translated, Some(Translation::Exact(TargetOffset::from_wire(18).unwrap())));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_is_made_again_stops_its_partitions_visibly() {
+    let (a, b) = (Region::start("a").await, Region::start("b").await);
+    a.create("orders", 1, &[]).await;
+    a.produce("orders", 0, 0..10).await;
+    let link = Link::between(&a, &b).leave(1).start().await;
+    eventually(SOON, async || b.has("orders").await && b.values("orders", 0).await.len() == 10).await;
+
+    a.delete("orders").await;
+    a.create("orders", 1, &[]).await;
+
+    let stopped = async || {
+        let status = link.handle.status();
+        status.partitions.iter().any(|p| p.standing.stopped == Some(StopReason::TopicRecreated))
+    };
+    eventually(SOON, stopped).await;
+    assert_eq!(b.values("orders", 0).await.len(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heartbeats_give_an_age_that_grows_while_the_source_is_dark() {
+    let (a, b) = (Region::start("a").await, Region::start("b").await);
+    let link = Link::between(&a, &b).leave(1).start().await;
+    let heartbeat = || link.handle.status().last_durable_heartbeat;
+    eventually(SOON, async || heartbeat().is_some()).await;
+
+    a.stop().await;
+
+    eventually(SOON, async || link.handle.status().state == LinkState::SourceDark).await;
+    let last = heartbeat();
+    tokio::time::timeout(Duration::from_millis(500), std::future::pending::<()>()).await.unwrap_err();
+    assert_eq!(heartbeat(), last);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sealed_link_says_where_it_ended_and_runs_under_newer_epochs_only() {
+    let (a, b) = (Region::start("a").await, Region::start("b").await);
+    a.create("orders", 1, &[]).await;
+    a.produce("orders", 0, 0..100).await;
+    let link = Link::between(&a, &b).leave(1).start().await;
+    eventually(SOON, async || b.has("orders").await && b.values("orders", 0).await.len() == 100).await;
+
+    let epoch = |number| FencingEpoch::from_wire(number).unwrap();
+    let report = link.handle.seal(epoch(2), Duration::from_secs(2), BTreeMap::new()).await.unwrap();
+    a.produce("orders", 0, 100..110).await;
+    let again = link.handle.give_leave(Leave { epoch: epoch(2), inverse_of: None }).await;
+
+    let orders = report.watermarks.iter().find(|mark| mark.source.topic == topic("orders")).unwrap();
+    assert_eq!((orders.replicated_to.to_wire(), orders.target_end.to_wire()), (100, 100));
+    assert!(report.drained);
+    assert!(again.is_err());
+    assert_eq!(b.values("orders", 0).await.len(), 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_way_back_copies_only_what_is_new_and_translates_what_is_old() {
+    let (a, b) = (Region::start("a").await, Region::start("b").await);
+    a.create("orders", 1, &[]).await;
+    a.produce("orders", 0, 0..100).await;
+    let there = Link::between(&a, &b).leave(1).start().await;
+    eventually(SOON, async || b.has("orders").await && b.values("orders", 0).await.len() == 100).await;
+    let epoch = |number| FencingEpoch::from_wire(number).unwrap();
+    there.handle.seal(epoch(2), Duration::from_secs(2), BTreeMap::new()).await.unwrap();
+    a.produce("orders", 0, 500..507).await;
+    b.produce("orders", 0, 100..150).await;
+
+    let inverse_of = Some(LinkName::new("a-to-b").unwrap());
+    let back = Link::between(&b, &a).leave_of(Leave { epoch: epoch(2), inverse_of }).start().await;
+    eventually(SOON, async || a.values("orders", 0).await.len() == 157).await;
+    let old =
+        back.handle.to_target(partition("orders", 0), SourceOffset::from_wire(40).unwrap()).await.unwrap();
+    let new =
+        back.handle.to_target(partition("orders", 0), SourceOffset::from_wire(140).unwrap()).await.unwrap();
+    back.handle.seal(epoch(3), Duration::from_secs(2), BTreeMap::new()).await.unwrap();
+    a.produce("orders", 0, 150..160).await;
+    let inverse_of = Some(LinkName::new("b-to-a").unwrap());
+    there.handle.give_leave(Leave { epoch: epoch(3), inverse_of }).await.unwrap();
+    eventually(SOON, async || b.values("orders", 0).await.len() == 160).await;
+
+    assert_eq!(old.and_then(Translation::exact), TargetOffset::from_wire(40));
+    assert_eq!(new.and_then(Translation::exact), TargetOffset::from_wire(147));
+    assert_eq!(b.values("orders", 0).await, (0..160).map(|n| format!("value {n}")).collect::<Vec<_>>());
+}
