@@ -207,6 +207,13 @@ pub(crate) enum DrillCommand {
         /// Where reports go: a folder for each run, and `latest`.
         #[arg(long, default_value = "runs")]
         runs: PathBuf,
+        /// A producer that is not ours: `gateway-java=COMMAND ...`; `{bootstrap}`, `{topic}`, `{partitions}` and
+        /// `{route}` in it are filled in. What stands before the first `-` says which way it goes.
+        #[arg(long = "client", value_name = "ROUTE=COMMAND")]
+        clients: Vec<String>,
+        /// For regions that are not embedded: a file with the id of a process that the drill may kill.
+        #[arg(long = "pid-file", value_name = "REGION=FILE")]
+        pid_files: Vec<String>,
         /// Keeps the regions' data and the processes' logs.
         #[arg(long)]
         keep: bool,

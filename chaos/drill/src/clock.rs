@@ -21,8 +21,13 @@ impl DrillClock {
 
     /// When somebody's wall-clock milliseconds were, by this drill's time. Only for machines that share a clock.
     pub(crate) fn micros_of_wall(&self, millis: i64) -> u64 {
+        self.micros_of_unix(u64::try_from(millis).unwrap_or(0).saturating_mul(1000))
+    }
+
+    /// When somebody's Unix microseconds were, by this drill's time. Only for processes of this machine.
+    pub(crate) fn micros_of_unix(&self, micros: u64) -> u64 {
         let began = self.began_wall.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let at = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+        let at = Duration::from_micros(micros);
         u64::try_from(at.saturating_sub(began).as_micros()).unwrap_or(u64::MAX)
     }
 

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use leeward_faults::{Cut, Evidence, ProcessError, Proxy, ProxyError, Shape, SpawnedProcess};
+use leeward_faults::{Cut, Evidence, ProcessError, Proxy, ProxyError, Shape, SpawnedProcess, kill_by_file};
 use leeward_model::RegionName;
 use leeward_policies::{Kafka, Topology};
 use tokio::{process::Command, time::timeout};
@@ -44,6 +44,8 @@ pub struct EstatePlan {
     pub topology: Topology,
     /// Where data, settings and logs go.
     pub folder: PathBuf,
+    /// By region that is not embedded: files with the ids of its processes.
+    pub pid_files: BTreeMap<RegionName, Vec<PathBuf>>,
 }
 
 struct Member {
@@ -114,6 +116,11 @@ impl Estate {
                 bit |= member.role == "node";
                 seen.extend(evidence.seen.into_iter().map(|line| format!("{name}: {line}")));
             }
+        }
+        for file in self.plan.pid_files.get(region).into_iter().flatten() {
+            let evidence = kill_by_file(file).await?;
+            bit |= evidence.bit;
+            seen.extend(evidence.seen);
         }
         if !bit {
             seen.push(format!("no broker process of {region} is ours to kill"));

@@ -43,12 +43,12 @@ impl Ledger {
         stream.sent.len() as u64 - 1
     }
 
-    /// Notes an acknowledgement. A number that was never sent is not ours and is ignored.
-    pub fn acked(&mut self, stream: &StreamName, number: u64, at: u64) {
-        let sent = self.streams.get_mut(stream).and_then(|stream| stream.sent.get_mut(number as usize));
-        if let Some(sent) = sent {
-            sent.acked_at.get_or_insert(at);
-        }
+    /// Notes an acknowledgement and says when the record was sent. A number that was never sent is not ours and is
+    /// ignored.
+    pub fn acked(&mut self, stream: &StreamName, number: u64, at: u64) -> Option<u64> {
+        let sent = self.streams.get_mut(stream)?.sent.get_mut(number as usize)?;
+        sent.acked_at.get_or_insert(at);
+        Some(sent.sent_at)
     }
 
     pub fn streams(&self) -> impl Iterator<Item = (&StreamName, &[Sent])> {

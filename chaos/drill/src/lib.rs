@@ -12,5 +12,5 @@ mod runner;
 mod watch;
 
 pub use clock::now_utc;
-pub use load::LookError;
+pub use load::{ForeignClient, ForeignError, LookError};
 pub use runner::{DrillRun, RunError, run, run_folder};

@@ -2,6 +2,7 @@
 //! the look into the logs at the end.
 
 mod consumer;
+mod foreign;
 mod look;
 mod producer;
 
@@ -12,6 +13,8 @@ use leeward_client::ClientConfig;
 use parking_lot::Mutex;
 
 pub(crate) use consumer::{GroupNotes, consume};
+pub(crate) use foreign::listen;
+pub use foreign::{ForeignClient, ForeignError};
 pub use look::LookError;
 pub(crate) use look::look;
 pub(crate) use producer::{ProducerPlan, produce};

@@ -4,6 +4,7 @@ mod outcome;
 mod steps;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -24,7 +25,10 @@ use crate::{
     estate::{Addresses, Estate, EstateError, EstatePlan},
     ledger::Found,
     limits::{ESTATE_READY_WAIT_MAX, LOOK_WAIT_MAX, SETTLE_WAIT_MAX, STATUS_EVERY},
-    load::{GroupNotes, LookError, Notes, ProducerPlan, Route, consume, look, produce},
+    load::{
+        ForeignClient, ForeignError, GroupNotes, LookError, Notes, ProducerPlan, Route, consume, listen,
+        look, produce,
+    },
     report::{Report, ReportError},
     watch::Watch,
 };
@@ -45,6 +49,10 @@ pub struct DrillRun {
     pub drill: Loaded<Drill>,
     pub topology: Loaded<Topology>,
     pub topology_file: PathBuf,
+    /// Producers that are not ours.
+    pub foreign: Vec<ForeignClient>,
+    /// By region that is not embedded: files with the ids of its processes, which the drill may kill.
+    pub pid_files: BTreeMap<RegionName, Vec<PathBuf>>,
     /// Where this run's report goes.
     pub folder: PathBuf,
     /// Says what is going on.
@@ -66,6 +74,8 @@ pub enum RunError {
     Interrupted,
     #[error(transparent)]
     Report(#[from] ReportError),
+    #[error(transparent)]
+    Foreign(#[from] ForeignError),
     #[error("topic name of the load")]
     Name(#[from] leeward_model::InvalidName),
 }
@@ -98,6 +108,7 @@ pub async fn run(run: DrillRun, interrupt: CancellationToken) -> Result<Report, 
         policy: run.topology_file.clone(),
         topology: run.topology.document.clone(),
         folder: run.folder.join("estate"),
+        pid_files: run.pid_files.clone(),
     };
     (run.progress)("starting the regions and everything around them");
     let estate = Estate::start(plan).await?;
@@ -262,6 +273,10 @@ impl Running {
                 }
             }
         }
+        for client in self.run.foreign.clone() {
+            let child = client.start(&self.placeholders(&client, load.produce.partitions))?;
+            producers.spawn(listen(client, child, self.notes.clone(), self.clock, producing.clone()));
+        }
         if let Some(route) = routes.first() {
             for number in 0..load.consume.groups {
                 let notes = GroupNotes::new(format!("drill-group-{number}"));
@@ -272,6 +287,16 @@ impl Running {
             }
         }
         Ok(())
+    }
+
+    /// What a foreign client's command is filled in with.
+    fn placeholders(&self, client: &ForeignClient, partitions: u32) -> Vec<(&'static str, String)> {
+        let addresses = self.estate.addresses();
+        let direct = || addresses.name.clone().unwrap_or_default();
+        let through_gateway = client.route.starts_with("gateway");
+        let bootstrap = if through_gateway { addresses.gateway.to_string() } else { direct() };
+        let topic = self.topics.first().map_or_else(String::new, ToString::to_string);
+        vec![("bootstrap", bootstrap), ("topic", topic), ("partitions", partitions.to_string())]
     }
 
     /// Waits until all that the gateway acknowledged stands in the acting primary, and the groups have read it, or the

@@ -7,5 +7,5 @@ mod process;
 mod proxy;
 
 pub use evidence::Evidence;
-pub use process::{ProcessError, SpawnedProcess};
+pub use process::{ProcessError, SpawnedProcess, kill_by_file};
 pub use proxy::{Cut, Proxy, ProxyCounters, ProxyError, Shape};

@@ -32,6 +32,8 @@ pub enum ProcessError {
     Signal { name: String, pid: i32, signal: Signal, source: nix::Error },
     #[error("{name} (pid {pid}) was not seen {state} within {PROCESS_STATE_WAIT_MAX:?}")]
     Unmoved { name: String, pid: i32, state: &'static str },
+    #[error("{path} does not say which process to kill")]
+    PidFile { path: PathBuf, source: io::Error },
     #[error("{name} is not running")]
     NotRunning { name: String },
 }
@@ -161,6 +163,41 @@ impl SpawnedProcess {
     fn evidence(&self, fault: &str, seen: String) -> Evidence {
         Evidence { fault: fault.to_owned(), target: self.name.clone(), bit: true, seen: vec![seen] }
     }
+}
+
+/// SIGKILL for the process whose id stands in `file`, which its owner gave us for that; waits until it is gone.
+///
+/// # Errors
+///
+/// [`ProcessError::PidFile`], [`ProcessError::Signal`], [`ProcessError::Unmoved`].
+pub async fn kill_by_file(file: &Path) -> Result<Evidence, ProcessError> {
+    let name = file.display().to_string();
+    let text =
+        fs::read_to_string(file).map_err(|source| ProcessError::PidFile { path: file.to_owned(), source })?;
+    let not_a_pid = || io::Error::new(io::ErrorKind::InvalidData, "holds no process id");
+    let pid: i32 = text
+        .trim()
+        .parse()
+        .ok()
+        .filter(|pid| *pid > 1)
+        .ok_or_else(|| ProcessError::PidFile { path: file.to_owned(), source: not_a_pid() })?;
+    let failed = |source| ProcessError::Signal { name: name.clone(), pid, signal: Signal::SIGKILL, source };
+    kill(Pid::from_raw(pid), Signal::SIGKILL).map_err(failed)?;
+    let deadline = Instant::now() + PROCESS_STATE_WAIT_MAX;
+    while is_alive(pid) {
+        if Instant::now() >= deadline {
+            return Err(ProcessError::Unmoved { name, pid, state: "dead" });
+        }
+        sleep(PROCESS_STATE_POLL).await;
+    }
+    let seen = vec![format!("pid {pid} of {name} is gone after SIGKILL")];
+    Ok(Evidence { fault: "kill -9".to_owned(), target: name, bit: true, seen })
+}
+
+/// Whether a process runs; one that has ended and was not waited for by its parent does not.
+fn is_alive(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `leeward drill`: rehearses, and reads reports.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{self, IsTerminal, Write as _},
     os::unix::fs::symlink,
@@ -9,10 +10,11 @@ use std::{
 
 use anyhow::Context;
 use leeward_drill::{
-    DrillRun, RunError,
+    DrillRun, ForeignClient, RunError,
     report::{Report, Verdict},
     run, run_folder,
 };
+use leeward_model::RegionName;
 use leeward_policies::{Drill, Loaded, TopologyRef};
 use owo_colors::OwoColorize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,12 +29,39 @@ use crate::{args::DrillCommand, exit::Exit};
 /// Where the drill cannot be read or run.
 pub(crate) async fn run_command(command: &DrillCommand) -> anyhow::Result<Exit> {
     match command {
-        DrillCommand::Run { file, runs, keep } => rehearse(file, runs, *keep).await,
+        DrillCommand::Run { file, runs, clients, pid_files, keep } => {
+            let foreign = clients.iter().map(|text| foreign(text)).collect::<anyhow::Result<Vec<_>>>()?;
+            rehearse(file, runs, foreign, by_region(pid_files)?, *keep).await
+        }
         DrillCommand::Report { run } => report(run),
     }
 }
 
-async fn rehearse(file: &Path, runs: &Path, keep: bool) -> anyhow::Result<Exit> {
+/// `ROUTE=COMMAND ...`, its words apart by spaces.
+fn foreign(text: &str) -> anyhow::Result<ForeignClient> {
+    let (route, command) = text.split_once('=').with_context(|| format!("--client `{text}` has no `=`"))?;
+    let command = command.split_whitespace().map(str::to_owned).collect();
+    Ok(ForeignClient { route: route.to_owned(), command })
+}
+
+/// `REGION=FILE`, several for one region where it has several processes.
+fn by_region(texts: &[String]) -> anyhow::Result<BTreeMap<RegionName, Vec<PathBuf>>> {
+    let mut files: BTreeMap<RegionName, Vec<PathBuf>> = BTreeMap::new();
+    for text in texts {
+        let (region, file) =
+            text.split_once('=').with_context(|| format!("--pid-file `{text}` has no `=`"))?;
+        files.entry(RegionName::new(region)?).or_default().push(PathBuf::from(file));
+    }
+    Ok(files)
+}
+
+async fn rehearse(
+    file: &Path,
+    runs: &Path,
+    foreign: Vec<ForeignClient>,
+    pid_files: BTreeMap<RegionName, Vec<PathBuf>>,
+    keep: bool,
+) -> anyhow::Result<Exit> {
     let Some(drill) = super::policy::one_drill(file)? else { return Ok(Exit::InvalidPolicy) };
     let topology_file = topology_of(&drill, file)?;
     let Some(topology) = super::policy::one_topology(&topology_file)? else { return Ok(Exit::InvalidPolicy) };
@@ -50,6 +79,8 @@ async fn rehearse(file: &Path, runs: &Path, keep: bool) -> anyhow::Result<Exit> 
         topology,
         topology_file: topology_file.canonicalize()?,
         folder: folder.clone(),
+        foreign,
+        pid_files,
         progress: show,
     };
     println!("drill {name}");

@@ -100,6 +100,10 @@ impl Addresses {
             regions.insert(region.name.clone(), addresses);
         }
         let name = topology.spec.failover.dns.first().map(|record| record.name.clone());
+        let name_port = match &topology.primary().kafka {
+            Some(Kafka::Cluster(cluster)) => cluster.bootstrap.first().map_or(port, |first| first.port()),
+            Some(Kafka::Embedded(_)) | None => port,
+        };
         let mut http = BTreeMap::new();
         for member in super::members(topology).into_keys() {
             http.insert(member, chosen.free()?);
@@ -108,7 +112,7 @@ impl Addresses {
             control: chosen.free()?,
             gateway: chosen.free()?,
             dns: if Self::has_embedded_dns(topology) { Some(chosen.free()?) } else { None },
-            name: name.map(|name| format!("{name}:{port}")),
+            name: name.map(|name| format!("{name}:{name_port}")),
             regions,
             http,
         })
