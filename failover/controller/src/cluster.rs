@@ -90,6 +90,9 @@ pub trait Cluster: fmt::Debug + Send + Sync {
     /// Sets topics' own `max.message.bytes`, or takes it away.
     fn set_message_bytes_max<'a>(&'a self, topics: &'a [(TopicName, Option<u64>)]) -> Answer<'a, ()>;
 
+    /// The dynamic default of topics without their own; `None` where there is none.
+    fn default_message_bytes_max(&self) -> Answer<'_, Option<u64>>;
+
     /// Sets the cluster's default for topics without their own, or takes it away.
     fn set_default_message_bytes_max(&self, bytes: Option<u64>) -> Answer<'_, ()>;
 

@@ -20,6 +20,7 @@ use crate::{
     links::Links,
     log::{DecisionLog, LogError, RedbLog},
     metrics::Metrics,
+    names,
     performer::{Performer, Site},
     probes::{self, Sample},
     publish,
@@ -69,7 +70,7 @@ impl Controller {
 
         let events = Arc::new(Events::open(&config.data));
         let dns: Vec<String> = config.redirectors.iter().map(|name| name.name().to_owned()).collect();
-        let metrics = Arc::new(Metrics::new(config.topology.as_str(), config.budgets, dns.clone()));
+        let metrics = Arc::new(Metrics::new(config.topology.as_str(), config.budgets));
         let gateways = Arc::new(Gateways::new(publish::leave(engine.state()), core.lease));
         let links =
             Links::new(config.regions.iter().map(|region| (region.name.clone(), region.mirror.clone())))?;
@@ -106,6 +107,7 @@ impl Controller {
             shutdown: shutdown.clone(),
         };
         start_probes(&config, &shared, &tasks);
+        names::start(&config, &shared, clock, &tasks);
         let run = brain.run(first, inbox, shutdown.clone());
         spawn_vital(&tasks, &shutdown, "brain", run);
         spawn_vital(&tasks, &shutdown, "grpc", api::serve_grpc(shared.clone(), grpc_listener));
@@ -236,5 +238,7 @@ fn start_probes(config: &ControllerConfig, shared: &Shared, tasks: &TaskTracker)
     });
 }
 
+#[cfg(test)]
+mod node_tests;
 #[cfg(test)]
 mod tests;

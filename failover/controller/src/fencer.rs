@@ -91,7 +91,11 @@ impl Fencer {
                     bare.into_iter().map(|(topic, _)| (topic, Some(EXEMPT_MESSAGE_BYTES))).collect();
                 self.cluster.set_message_bytes_max(&kept).await?;
             }
-            self.cluster.set_default_message_bytes_max(Some(0)).await?;
+            let default = self.cluster.default_message_bytes_max().await?;
+            if default != Some(0) {
+                self.notes.note_sealed(&self.region, &[(default_note(), default)])?;
+                self.cluster.set_default_message_bytes_max(Some(0)).await?;
+            }
             Ok::<_, FenceError>(())
         };
         if let Err(error) = attempt.await {
@@ -163,7 +167,7 @@ impl Fencer {
             }
         }
         if self.seal_default {
-            self.cluster.set_default_message_bytes_max(None).await?;
+            self.unseal_default(&noted).await?;
         }
         if !restored.is_empty() {
             self.cluster.set_message_bytes_max(&restored).await?;
@@ -172,6 +176,16 @@ impl Fencer {
         self.notes.forget_sealed(&self.region, &forgotten)?;
         self.wait_open(&view).await?;
         Ok(u32::try_from(topics.len()).unwrap_or(u32::MAX))
+    }
+
+    async fn unseal_default(&self, noted: &[(TopicName, Option<u64>)]) -> Result<(), FenceError> {
+        let before = noted.iter().find(|(note, _)| *note == default_note());
+        match (before, self.cluster.default_message_bytes_max().await?) {
+            (Some((_, before)), _) => self.cluster.set_default_message_bytes_max(*before).await?,
+            (None, Some(0)) => self.cluster.set_default_message_bytes_max(None).await?,
+            (None, Some(_) | None) => {}
+        }
+        Ok(())
     }
 
     /// A configuration reaches each broker on its own: clients are sent when all of them have it.
@@ -211,6 +225,11 @@ impl Fencer {
         topics.dedup();
         topics
     }
+}
+
+/// Under which the cluster's default is noted, beside the topics.
+fn default_note() -> TopicName {
+    TopicName::new("__leeward_cluster_default").expect("the name is legal")
 }
 
 fn exempt(view: &ClusterView) -> Vec<TopicName> {

@@ -297,6 +297,10 @@ impl Cluster for KafkaCluster {
         Box::pin(self.write_message_bytes(topics))
     }
 
+    fn default_message_bytes_max(&self) -> Answer<'_, Option<u64>> {
+        Box::pin(self.read_default_message_bytes())
+    }
+
     fn set_default_message_bytes_max(&self, bytes: Option<u64>) -> Answer<'_, ()> {
         Box::pin(self.write_default_message_bytes(bytes))
     }

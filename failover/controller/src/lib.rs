@@ -16,6 +16,7 @@ mod limits;
 mod links;
 mod log;
 mod metrics;
+mod names;
 mod performer;
 #[cfg(test)]
 mod pretend;

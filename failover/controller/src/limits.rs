@@ -68,3 +68,5 @@ pub(crate) const DECOMPRESSED_BYTES_MAX: usize = 256 << 20;
 pub(crate) const QUARANTINE_RECORDS_A_BATCH: usize = 64;
 /// Largest batch of a quarantine topic.
 pub(crate) const QUARANTINE_MESSAGE_BYTES: u32 = 100 << 20;
+/// Between two looks at a managed name.
+pub(crate) const NAME_LOOK_EVERY: Duration = Duration::from_secs(2);

@@ -2,11 +2,12 @@
 
 use std::{fmt, time::Duration};
 
-use leeward_failover_core::{LossStatement, OperationResult, Standing, Status, UpperBound};
+use leeward_failover_core::{LossStatement, OperationResult, Status, UpperBound};
+use leeward_model::TopologyName;
 use leeward_proto::{control::GatewayReport, link::LinkReply};
 use prometheus::{CounterVec, Encoder, GaugeVec, HistogramVec, Opts, Registry, TextEncoder, histogram_opts};
 
-use crate::{config::Budgets, publish, timeline::Summary};
+use crate::{DnsMetrics, config::Budgets, publish, timeline::Summary};
 
 const HEALTH: [&str; 5] = ["healthy", "suspect", "down", "fenced", "unknown"];
 const ROLES: [&str; 5] = ["primary", "standby", "lost", "fenced", "resyncing"];
@@ -30,7 +31,6 @@ pub(crate) struct Metrics {
     last_rto: GaugeVec,
     last_rpo: GaugeVec,
     last_lost: GaugeVec,
-    dns_target: GaugeVec,
     dns_seconds: HistogramVec,
     dns_errors: CounterVec,
     produce_canary: HistogramVec,
@@ -42,7 +42,6 @@ pub(crate) struct Metrics {
     link_partitions: GaugeVec,
     buffer_used: GaugeVec,
     buffer_capacity: GaugeVec,
-    dns_names: Vec<String>,
 }
 
 impl fmt::Debug for Metrics {
@@ -76,7 +75,7 @@ impl Maker {
 }
 
 impl Metrics {
-    pub(crate) fn new(topology: &str, budgets: Budgets, dns_names: Vec<String>) -> Self {
+    pub(crate) fn new(topology: &str, budgets: Budgets) -> Self {
         let maker = Maker(Registry::new());
         let own = [topology];
         let rpo =
@@ -147,11 +146,6 @@ impl Metrics {
                 "Offsets that the newest failover lost at most; -1 while nobody knows.",
                 &["topology", "kind"],
             ),
-            dns_target: maker.gauge(
-                "leeward_dns_target",
-                "1 for the region that was published.",
-                &["topology", "name", "region"],
-            ),
             dns_seconds: maker.histogram(
                 "leeward_dns_update_duration_seconds",
                 "Time of an update.",
@@ -202,7 +196,6 @@ impl Metrics {
                 "Bytes that gateways may keep.",
                 &["topology"],
             ),
-            dns_names,
             registry: maker.0,
         }
     }
@@ -222,10 +215,6 @@ impl Metrics {
             }
             self.writable.with_label_values(&[topology, name]).set(flag(region.writable));
             self.lease.with_label_values(&[topology, name]).set(region.lease_remaining.as_secs_f64());
-            let published = matches!(region.standing, Standing::Primary);
-            for dns in &self.dns_names {
-                self.dns_target.with_label_values(&[topology, dns, name]).set(flag(published));
-            }
         }
         for gate in &status.gates {
             self.gate.with_label_values(&[topology, gate.gate.name()]).set(flag(gate.refusal.is_none()));
@@ -235,6 +224,11 @@ impl Metrics {
             let phase = status.phase.name();
             self.in_progress.with_label_values(&[topology, running.kind.name(), phase]).set(1.0);
         }
+    }
+
+    /// The series that say what the world sees of names.
+    pub(crate) fn dns(&self, topology: &TopologyName) -> DnsMetrics {
+        DnsMetrics::register(&self.registry, topology).expect("each name stands once")
     }
 
     pub(crate) fn phase_took(&self, kind: &str, phase: &str, took: Duration) {

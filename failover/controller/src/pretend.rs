@@ -21,6 +21,7 @@ const BROKER: BrokerId = BrokerId(1);
 struct Inner {
     ends: BTreeMap<TopicPartition, i64>,
     bytes: BTreeMap<TopicName, u64>,
+    default_bytes: Option<u64>,
     canaries: Vec<Bytes>,
     commits: Vec<(GroupName, Vec<(TopicPartition, TargetOffset)>)>,
     quarantined: u64,
@@ -71,6 +72,14 @@ impl PretendCluster {
 
     pub(crate) fn bytes(&self, topic: &TopicName) -> Option<u64> {
         self.inner.lock().bytes.get(topic).copied()
+    }
+
+    pub(crate) fn default_bytes(&self) -> Option<u64> {
+        self.inner.lock().default_bytes
+    }
+
+    pub(crate) fn set_default_bytes(&self, bytes: Option<u64>) {
+        self.inner.lock().default_bytes = bytes;
     }
 
     pub(crate) fn append(&self, topic: &str, records: i64) {
@@ -152,8 +161,13 @@ impl Cluster for PretendCluster {
         self.answer(())
     }
 
-    fn set_default_message_bytes_max(&self, _: Option<u64>) -> Answer<'_, ()> {
-        self.answer(())
+    fn default_message_bytes_max(&self) -> Answer<'_, Option<u64>> {
+        let default = self.inner.lock().default_bytes;
+        self.answer(default)
+    }
+
+    fn set_default_message_bytes_max(&self, bytes: Option<u64>) -> Answer<'_, ()> {
+        self.change(|inner| inner.default_bytes = bytes)
     }
 
     fn probe_writes<'a>(

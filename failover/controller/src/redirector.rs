@@ -9,6 +9,7 @@ use std::fmt;
 
 use futures::future::BoxFuture;
 use leeward_model::{FencingEpoch, RegionName};
+use tokio_util::sync::CancellationToken;
 
 pub use drift::{DnsMetrics, Sighting, watch as watch_name};
 pub use managed::{InvalidManagedName, ManagedName};
@@ -74,4 +75,12 @@ pub trait Redirector: fmt::Debug + Send + Sync {
 
     /// What the name answers.
     fn published(&self) -> BoxFuture<'_, Result<Published, RedirectError>>;
+
+    /// Looks at the name again and again until `stop`, and tells `on` of each change of what is seen.
+    fn watch<'a>(
+        &'a self,
+        metrics: &'a DnsMetrics,
+        stop: &'a CancellationToken,
+        on: &'a mut (dyn FnMut(&Result<Sighting, RedirectError>) + Send),
+    ) -> BoxFuture<'a, ()>;
 }

@@ -91,7 +91,7 @@ impl Link for PretendMirror {
     }
 }
 
-async fn mirror() -> String {
+pub(super) async fn mirror() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let server = tonic::transport::Server::builder().add_service(LinkServer::new(PretendMirror));
@@ -99,17 +99,17 @@ async fn mirror() -> String {
     format!("http://{address}")
 }
 
-fn name(name: &str) -> RegionName {
+pub(super) fn name(name: &str) -> RegionName {
     RegionName::new(name).expect("legal")
 }
 
-fn rules() -> std::collections::BTreeMap<Level, LevelRule> {
+pub(super) fn rules() -> std::collections::BTreeMap<Level, LevelRule> {
     let rule =
         LevelRule { every: Duration::from_millis(100), fail_after: NonZeroU32::new(3).expect("not zero") };
     Level::ALL.into_iter().map(|level| (level, rule)).collect()
 }
 
-fn core() -> Config {
+pub(super) fn core() -> Config {
     Config {
         regions: [name("a"), name("b")],
         places: vec![name("a"), name("b"), name("w")],
@@ -200,18 +200,18 @@ impl World {
     }
 }
 
-async fn wait(controller: &Controller, what: &str, wanted: impl Fn(&Status) -> bool) -> Status {
+pub(super) async fn wait(controller: &Controller, what: &str, wanted: impl Fn(&Status) -> bool) -> Status {
     let waiting = controller.wait_for(wanted);
     let seen = tokio::time::timeout(Duration::from_secs(20), waiting).await;
     let seen = seen.unwrap_or_else(|_| panic!("{what} was not seen: {:#?}", controller.status()));
     seen.expect("it runs")
 }
 
-async fn client(controller: &Controller) -> ControlClient<tonic::transport::Channel> {
+pub(super) async fn client(controller: &Controller) -> ControlClient<tonic::transport::Channel> {
     ControlClient::connect(format!("http://{}", controller.grpc_address())).await.expect("connected")
 }
 
-fn serves(status: &Status, region: &str) -> bool {
+pub(super) fn serves(status: &Status, region: &str) -> bool {
     status.serving == Some(name(region)) && status.operation.is_none() && status.phase == Phase::Steady
 }
 
@@ -263,6 +263,34 @@ async fn a_controller_that_dies_in_a_failover_ends_it_after_its_restart() {
     let status = wait(&controller, "b serves", |status| serves(status, "b")).await;
 
     assert_eq!(status.epoch.to_wire(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failover_survives_a_controller_that_dies_again_and_again() {
+    let mut world = World::new().await;
+    let mut controller = world.start(core()).await;
+    let address = controller.grpc_address();
+    world.clusters[0].die(true);
+    wait(&controller, "a failover runs", |status| status.operation.is_some()).await;
+
+    for life in 1..8_u64 {
+        controller.shutdown().await;
+        controller = Controller::start(world.config(core(), address)).await.expect("started again");
+        let short = controller.wait_for(|status| serves(status, "b"));
+        // Each life is a little longer, so that death comes at every step.
+        if tokio::time::timeout(Duration::from_millis(150 * life), short).await.is_ok() {
+            break;
+        }
+    }
+    let status = wait(&controller, "b serves", |status| serves(status, "b")).await;
+
+    let entries = {
+        controller.shutdown().await;
+        let log = RedbLog::open(&world.folder.path().join("controller")).expect("opened");
+        log.read().await.expect("read")
+    };
+    assert_eq!(status.epoch.to_wire(), 2);
+    assert_eq!(leeward_failover_core::check_history(&entries, Duration::ZERO), Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

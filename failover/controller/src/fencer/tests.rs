@@ -13,7 +13,7 @@ fn fencer(cluster: &Arc<PretendCluster>, folder: &tempfile::TempDir) -> Fencer {
     let region = RegionName::new("a").expect("legal");
     let notes = RedbLog::open(folder.path()).expect("opened");
     let cluster: Arc<dyn Cluster> = cluster.clone();
-    Fencer::new(region, cluster, Protected::new(|_| true), false, notes)
+    Fencer::new(region, cluster, Protected::new(|_| true), true, notes)
 }
 
 #[tokio::test]
@@ -72,4 +72,18 @@ async fn a_log_that_moves_is_seen() {
 
     let partition = PartitionIndex::from_wire(0).expect("not negative");
     assert!(!seal.still && seal.log_ends[0].partition.partition == partition);
+}
+
+#[tokio::test]
+async fn opening_restores_the_default_that_somebody_had_set() {
+    let cluster = Arc::new(PretendCluster::new("a", &["orders"]));
+    cluster.set_default_bytes(Some(2_048));
+    let folder = tempfile::tempdir().expect("a folder");
+    let fencer = fencer(&cluster, &folder);
+
+    fencer.seal().await.expect("sealed");
+    let sealed = cluster.default_bytes();
+    fencer.unseal().await.expect("opened");
+
+    assert_eq!((sealed, cluster.default_bytes()), (Some(0), Some(2_048)));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use leeward_client::{ConfigChange, ConfigResource, Isolation, Lane, OffsetSpec};
+use leeward_client::{ConfigChange, ConfigResource, ConfigSource, Isolation, Lane, OffsetSpec};
 use leeward_failover_core::LogEnd;
 use leeward_model::{SourceOffset, TopicName, TopicPartition};
 use leeward_wire::{
@@ -118,6 +118,14 @@ impl KafkaCluster {
         };
         let answer = answer.map_err(|error| self.failed(&error))?;
         answer.responses.iter().try_for_each(|found| self.check(found.error_code, &found.resource_name))
+    }
+
+    pub(super) async fn read_default_message_bytes(&self) -> Result<Option<u64>, ClusterError> {
+        let client = self.client().await?;
+        let found = client.describe_configs(&ConfigResource::AllBrokers, &[DEFAULT_LEVER]).await;
+        let found = found.map_err(|error| self.failed(&error))?;
+        let own = found.get(DEFAULT_LEVER).filter(|entry| entry.source == ConfigSource::AllBrokers);
+        Ok(own.and_then(|entry| entry.value.as_deref()?.parse().ok()))
     }
 
     pub(super) async fn write_default_message_bytes(&self, bytes: Option<u64>) -> Result<(), ClusterError> {

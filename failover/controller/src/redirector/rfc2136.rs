@@ -13,10 +13,16 @@ use hickory_proto::{
 use leeward_model::{FencingEpoch, RegionName};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{ManagedName, Published, RedirectError, Redirected, Redirector, Sighting, resolvers::Vantages};
-use crate::dns::{EpochMarker, ExchangeError, ForeignMarker, Reply, Tsig, ask, same_set, tell};
+use super::{
+    DnsMetrics, ManagedName, Published, RedirectError, Redirected, Redirector, Sighting, resolvers::Vantages,
+};
+use crate::{
+    dns::{EpochMarker, ExchangeError, ForeignMarker, Reply, Tsig, ask, same_set, tell},
+    limits::NAME_LOOK_EVERY,
+};
 
 /// Tries of one compare-and-set. Each further one means that another actor's update came between.
 const SETS_MAX: usize = 4;
@@ -310,6 +316,15 @@ impl Redirector for Rfc2136Redirector {
 
     fn published(&self) -> BoxFuture<'_, Result<Published, RedirectError>> {
         Box::pin(async move { Ok(self.published_by(&self.held().await?)) })
+    }
+
+    fn watch<'a>(
+        &'a self,
+        metrics: &'a DnsMetrics,
+        stop: &'a CancellationToken,
+        on: &'a mut (dyn FnMut(&Result<Sighting, RedirectError>) + Send),
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(super::drift::watch(self, metrics, NAME_LOOK_EVERY, stop, on))
     }
 }
 
