@@ -191,7 +191,8 @@ impl Cluster for PretendCluster {
         }
         let end = |partition: &TopicPartition| LogEnd {
             partition: partition.clone(),
-            end: SourceOffset::from_wire(inner.ends[partition]).expect("not negative"),
+            end: SourceOffset::from_wire(inner.ends.get(partition).copied().unwrap_or(0))
+                .expect("not negative"),
         };
         let ends = partitions.iter().map(end).collect();
         drop(inner);

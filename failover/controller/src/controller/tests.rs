@@ -345,7 +345,8 @@ async fn a_returned_region_serves_again_after_a_failback() {
     wait(&controller, "b serves", |status| serves(status, "b")).await;
     world.clusters[0].die(false);
     wait(&controller, "a is a standby", |status| {
-        status.regions[&name("a")].standing == Standing::Standby && status.operation.is_none()
+        let open = status.gates.iter().all(|gate| gate.refusal.is_none());
+        status.regions[&name("a")].standing == Standing::Standby && status.operation.is_none() && open
     })
     .await;
 
