@@ -103,7 +103,7 @@ http = "127.0.0.1:9644"
 controller = "http://127.0.0.1:7443"
 
 [log]
-filter = "info"
+filter = "info,hickory_server=warn"
 format = "auto"
 "#;
 

@@ -1,9 +1,12 @@
 //! `leeward serve`: the daemon of a topology. Builds each role's configuration from policy and settings, starts the
 //! roles, waits for the end, stops them in the opposite order.
 
+mod dns;
 mod listen;
+mod names;
 mod node;
 mod role;
+mod secret;
 mod site;
 
 use std::time::Duration;
@@ -45,6 +48,7 @@ pub(crate) async fn run(arguments: &ServeArguments, settings: &Settings) -> anyh
     let mut site = Site::new(topology.document, settings.clone(), arguments)?;
     let mut signals = Signals::new()?;
     let http_listener = http::bind(settings.listen.http).await?;
+    let http_address = http_listener.local_addr()?;
     site.registry.register(Box::new(build()?))?;
 
     let mut running = Vec::new();
@@ -63,7 +67,7 @@ pub(crate) async fn run(arguments: &ServeArguments, settings: &Settings) -> anyh
     }
     let http_stop = CancellationToken::new();
     http::serve(http_listener, site.registry.clone(), checks, routes, http_stop.clone());
-    info!(topology = %site.topology.metadata.name, http = %settings.listen.http, "leeward serves");
+    info!(topology = %site.topology.metadata.name, http = %http_address, "leeward serves");
 
     let end = wait(&mut running, &mut signals).await;
     stop(running, &mut signals).await;
@@ -81,7 +85,8 @@ async fn start(site: &mut Site, running: &mut Vec<Running>) -> anyhow::Result<()
         }
         match role {
             Role::Node => node::start(site, running).await?,
-            Role::Agent | Role::Mirror | Role::Gateway | Role::Dns | Role::Controller => {
+            Role::Dns => dns::start(site, running).await?,
+            Role::Agent | Role::Mirror | Role::Gateway | Role::Controller => {
                 anyhow::bail!("role {role:?} cannot be started")
             }
         }

@@ -2,14 +2,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     path::PathBuf,
 };
 
 use anyhow::Context;
+use leeward_failover::Tsig;
 use leeward_model::RegionName;
 use leeward_policies::{Kafka, Region, Topology};
 use prometheus::Registry;
 
+use super::names;
 use crate::{
     args::{Role, ServeArguments},
     settings::Settings,
@@ -26,6 +29,10 @@ pub(super) struct Site {
     pub(super) registry: Registry,
     /// Embedded regions that run in this process: where they listen.
     pub(super) nodes: BTreeMap<RegionName, String>,
+    /// The embedded DNS server, where it runs in this process.
+    pub(super) dns: Option<SocketAddr>,
+    /// What signs changes to it, once it was looked up.
+    pub(super) dns_key: Option<Tsig>,
 }
 
 impl Site {
@@ -51,6 +58,8 @@ impl Site {
             region,
             registry: Registry::new(),
             nodes: BTreeMap::new(),
+            dns: None,
+            dns_key: None,
         })
     }
 
@@ -103,8 +112,7 @@ fn every_role(topology: &Topology) -> BTreeSet<Role> {
     if topology.data_regions().iter().any(|region| matches!(region.kafka, Some(Kafka::Embedded(_)))) {
         roles.insert(Role::Node);
     }
-    let dns = &topology.spec.failover.dns;
-    if dns.iter().any(|record| matches!(record.provider, leeward_policies::DnsProvider::Embedded(_))) {
+    if !names::embedded_records(topology).is_empty() {
         roles.insert(Role::Dns);
     }
     if topology.spec.buffer.enabled {
