@@ -50,6 +50,11 @@ pub(crate) async fn serve_http(shared: Shared, listener: TcpListener) -> std::io
     axum::serve(listener, http::router(shared)).with_graceful_shutdown(shutdown.cancelled_owned()).await
 }
 
+/// REST without metrics and health, for a server that others share.
+pub(crate) fn rest(shared: Shared) -> axum::Router {
+    http::rest(shared)
+}
+
 /// Binds a listener, and says where.
 pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(address).await?;

@@ -63,7 +63,8 @@ pub struct ControllerConfig {
     /// Folder of the decision log and the events' file.
     pub data: PathBuf,
     pub grpc_listen: SocketAddr,
-    pub http_listen: SocketAddr,
+    /// `None` where somebody else serves [`routes`](crate::Controller::routes) and metrics.
+    pub http_listen: Option<SocketAddr>,
 }
 
 /// How a region's agent runs.

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
+use axum::Router;
+use futures::future::BoxFuture;
 use leeward_failover_core::{Report, Status};
+use prometheus::proto::MetricFamily;
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::error;
@@ -46,7 +49,8 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Controller {
     grpc: SocketAddr,
-    http: SocketAddr,
+    http: Option<SocketAddr>,
+    shared: Shared,
     brain: BrainHandle,
     shutdown: CancellationToken,
     tasks: TaskTracker,
@@ -66,7 +70,10 @@ impl Controller {
         let recovered = !log.read().await?.is_empty();
         let (engine, first) = brain::replay(&core, &log, clock.now()).await?;
         let (grpc_listener, grpc) = listen(config.grpc_listen).await?;
-        let (http_listener, http) = listen(config.http_listen).await?;
+        let http = match config.http_listen {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
 
         let events = Arc::new(Events::open(&config.data));
         let dns: Vec<String> = config.redirectors.iter().map(|name| name.name().to_owned()).collect();
@@ -111,7 +118,10 @@ impl Controller {
         let run = brain.run(first, inbox, shutdown.clone());
         spawn_vital(&tasks, &shutdown, "brain", run);
         spawn_vital(&tasks, &shutdown, "grpc", api::serve_grpc(shared.clone(), grpc_listener));
-        spawn_vital(&tasks, &shutdown, "http", api::serve_http(shared.clone(), http_listener));
+        let http = http.map(|(listener, address)| {
+            spawn_vital(&tasks, &shutdown, "http", api::serve_http(shared.clone(), listener));
+            address
+        });
         let watcher = Watcher { links, brain: handle.clone(), board, events, clock };
         let until = shutdown.clone();
         tasks.spawn(async move {
@@ -122,7 +132,7 @@ impl Controller {
             }
         });
         tasks.close();
-        Ok(Self { grpc, http, brain: handle, shutdown, tasks })
+        Ok(Self { grpc, http, shared, brain: handle, shutdown, tasks })
     }
 
     /// Where `control` and `region` are answered.
@@ -131,8 +141,28 @@ impl Controller {
     }
 
     /// Where REST, metrics and health are answered.
-    pub fn http_address(&self) -> SocketAddr {
+    pub fn http_address(&self) -> Option<SocketAddr> {
         self.http
+    }
+
+    /// REST, for a server that others share.
+    pub fn routes(&self) -> Router {
+        api::rest(self.shared.clone())
+    }
+
+    /// Gives every series as it stands when called.
+    pub fn series(&self) -> impl Fn() -> Vec<MetricFamily> + Send + Sync + use<> {
+        let shared = self.shared.clone();
+        move || shared.metrics.gather(&shared.links.replies(), &shared.gateways.reports())
+    }
+
+    /// Says, when called, whether a verb or a gateway's report would be answered.
+    pub fn readiness(&self) -> impl Fn() -> BoxFuture<'static, bool> + Send + Sync + use<> {
+        let brain = self.brain.clone();
+        move || {
+            let brain = brain.clone();
+            Box::pin(async move { brain.ask(|_, _| ()).await.is_ok() })
+        }
     }
 
     pub fn status(&self) -> Status {
@@ -151,8 +181,8 @@ impl Controller {
     }
 
     /// Ends when the controller stopped by itself: its journal cannot be written or a server failed.
-    pub async fn stopped(&self) {
-        self.shutdown.cancelled().await;
+    pub fn stopped(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.shutdown.clone().cancelled_owned()
     }
 
     /// Stops. What was begun goes on from the journal at the next start.

@@ -5,7 +5,10 @@ use std::{fmt, time::Duration};
 use leeward_failover_core::{LossStatement, OperationResult, Status, UpperBound};
 use leeward_model::TopologyName;
 use leeward_proto::{control::GatewayReport, link::LinkReply};
-use prometheus::{CounterVec, Encoder, GaugeVec, HistogramVec, Opts, Registry, TextEncoder, histogram_opts};
+use prometheus::{
+    CounterVec, Encoder, GaugeVec, HistogramVec, Opts, Registry, TextEncoder, histogram_opts,
+    proto::MetricFamily,
+};
 
 use crate::{DnsMetrics, config::Budgets, publish, timeline::Summary};
 
@@ -282,6 +285,15 @@ impl Metrics {
 
     /// The exposition, with what links and gateways say at this moment.
     pub(crate) fn text(&self, links: &[LinkReply], gateways: &[GatewayReport]) -> String {
+        let mut text = Vec::new();
+        TextEncoder::new()
+            .encode(&self.gather(links, gateways), &mut text)
+            .expect("a vector takes every byte");
+        String::from_utf8(text).expect("the exposition is UTF-8")
+    }
+
+    /// Every series, with what links and gateways say at this moment.
+    pub(crate) fn gather(&self, links: &[LinkReply], gateways: &[GatewayReport]) -> Vec<MetricFamily> {
         let topology = self.topology.as_str();
         for reply in links {
             let own = [topology, reply.link.as_str(), reply.source.as_str(), reply.target.as_str()];
@@ -297,9 +309,7 @@ impl Metrics {
         let sum = |of: fn(&GatewayReport) -> u64| gateways.iter().map(of).sum::<u64>() as f64;
         self.buffer_used.with_label_values(&[topology]).set(sum(|report| report.buffered_bytes));
         self.buffer_capacity.with_label_values(&[topology]).set(sum(|report| report.capacity_bytes));
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text).expect("a vector takes every byte");
-        String::from_utf8(text).expect("the exposition is UTF-8")
+        self.registry.gather()
     }
 }
 

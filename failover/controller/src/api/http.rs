@@ -22,6 +22,13 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .with_state(shared.clone())
+        .merge(rest(shared))
+}
+
+/// Status, events, plans and verbs.
+pub(crate) fn rest(shared: Shared) -> Router {
+    Router::new()
         .route("/v1/status", get(status))
         .route("/v1/events", get(events))
         .route("/v1/plan/{verb}", post(plan))

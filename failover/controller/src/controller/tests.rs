@@ -164,7 +164,7 @@ impl World {
             },
             data: self.folder.path().join("controller"),
             grpc_listen,
-            http_listen: "127.0.0.1:0".parse().expect("an address"),
+            http_listen: Some("127.0.0.1:0".parse().expect("an address")),
         }
     }
 
@@ -390,7 +390,7 @@ async fn metrics_name_the_epoch_and_the_acting_region() {
     let mut world = World::new().await;
     let controller = world.start(core()).await;
 
-    let text = http_get(controller.http_address(), "/metrics").await;
+    let text = http_get(controller.http_address().expect("it listens"), "/metrics").await;
 
     assert!(text.contains(r#"leeward_epoch{topology="payments"} 1"#), "{text}");
     assert!(
