@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::Context;
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use futures::future::{BoxFuture, join_all};
-use prometheus::{Encoder, Registry, TextEncoder};
+use prometheus::{Encoder, Registry, TextEncoder, proto::MetricFamily};
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -27,10 +27,27 @@ impl ReadyCheck {
     }
 }
 
-#[derive(Clone)]
-struct Served {
-    registry: Registry,
-    checks: Arc<Vec<ReadyCheck>>,
+/// Series that are not in the process's registry.
+pub(crate) type Series = Box<dyn Fn() -> Vec<MetricFamily> + Send + Sync>;
+
+/// What is told of a process.
+pub(crate) struct Told {
+    pub(crate) registry: Registry,
+    pub(crate) series: Vec<Series>,
+    pub(crate) checks: Vec<ReadyCheck>,
+}
+
+impl Told {
+    /// Every family once: what the registry has wins.
+    fn families(&self) -> Vec<MetricFamily> {
+        let mut families = self.registry.gather();
+        for family in self.series.iter().flat_map(|series| series()) {
+            if families.iter().all(|known| known.name() != family.name()) {
+                families.push(family);
+            }
+        }
+        families
+    }
 }
 
 /// Takes the address; what connects before [`serve`] waits.
@@ -43,19 +60,12 @@ pub(crate) async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Serves until `stop`; `more` is what a role adds, such as the controller's REST.
-pub(crate) fn serve(
-    listener: TcpListener,
-    registry: Registry,
-    checks: Vec<ReadyCheck>,
-    more: Router,
-    stop: CancellationToken,
-) {
-    let served = Served { registry, checks: Arc::new(checks) };
+pub(crate) fn serve(listener: TcpListener, told: Told, more: Router, stop: CancellationToken) {
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
-        .with_state(served)
+        .with_state(Arc::new(told))
         .merge(more);
     tokio::spawn(async move {
         let stopped = async move { stop.cancelled().await };
@@ -65,9 +75,9 @@ pub(crate) fn serve(
     });
 }
 
-async fn metrics(State(served): State<Served>) -> impl IntoResponse {
+async fn metrics(State(told): State<Arc<Told>>) -> impl IntoResponse {
     let mut text = Vec::new();
-    match TextEncoder::new().encode(&served.registry.gather(), &mut text) {
+    match TextEncoder::new().encode(&told.families(), &mut text) {
         Ok(()) => (StatusCode::OK, [("content-type", "text/plain; version=0.0.4")], text),
         Err(error) => (
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -77,8 +87,8 @@ async fn metrics(State(served): State<Served>) -> impl IntoResponse {
     }
 }
 
-async fn ready(State(served): State<Served>) -> impl IntoResponse {
-    let lines = join_all(served.checks.iter().map(|check| async {
+async fn ready(State(told): State<Arc<Told>>) -> impl IntoResponse {
+    let lines = join_all(told.checks.iter().map(|check| async {
         let holds = timeout(READY_WAIT_MAX, (check.is_ready)()).await.unwrap_or(false);
         (check.name.as_str(), holds)
     }))

@@ -1,7 +1,11 @@
 //! `leeward serve`: the daemon of a topology. Builds each role's configuration from policy and settings, starts the
 //! roles, waits for the end, stops them in the opposite order.
 
+mod agent;
+mod controller;
 mod dns;
+mod failover;
+mod kafka;
 mod listen;
 mod names;
 mod node;
@@ -21,7 +25,7 @@ use tracing::{error, info, warn};
 use crate::{
     args::{Role, ServeArguments},
     exit::Exit,
-    http,
+    http::{self, Told},
     settings::Settings,
 };
 use role::Running;
@@ -66,7 +70,8 @@ pub(crate) async fn run(arguments: &ServeArguments, settings: &Settings) -> anyh
         routes = routes.merge(std::mem::take(&mut role.routes));
     }
     let http_stop = CancellationToken::new();
-    http::serve(http_listener, site.registry.clone(), checks, routes, http_stop.clone());
+    let told = Told { registry: site.registry, series: site.series, checks };
+    http::serve(http_listener, told, routes, http_stop.clone());
     info!(topology = %site.topology.metadata.name, http = %http_address, "leeward serves");
 
     let end = wait(&mut running, &mut signals).await;
@@ -86,7 +91,9 @@ async fn start(site: &mut Site, running: &mut Vec<Running>) -> anyhow::Result<()
         match role {
             Role::Node => node::start(site, running).await?,
             Role::Dns => dns::start(site, running).await?,
-            Role::Agent | Role::Mirror | Role::Gateway | Role::Controller => {
+            Role::Controller => controller::start(site, running).await?,
+            Role::Agent => agent::start(site, running).await?,
+            Role::Mirror | Role::Gateway => {
                 anyhow::bail!("role {role:?} cannot be started")
             }
         }

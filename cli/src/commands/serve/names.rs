@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::Context;
-use leeward_failover::{ManagedName, NameServers, Redirector, Rfc2136Redirector, Tsig};
+use leeward_failover::{ManagedName, NameServers, Rfc2136Redirector, Tsig};
 use leeward_policies::{DnsProvider, DnsRecord, EmbeddedDns, SecretRef, Topology, TsigAlgorithm};
 
 use super::{secret, site::Site};
@@ -87,9 +87,9 @@ async fn key_of_file(file: &Path) -> anyhow::Result<Tsig> {
 /// # Errors
 ///
 /// Where a name does not hold together, or a key is not there.
-pub(super) async fn redirectors(site: &mut Site) -> anyhow::Result<Vec<Arc<dyn Redirector>>> {
+pub(super) async fn redirectors(site: &mut Site) -> anyhow::Result<Vec<Arc<Rfc2136Redirector>>> {
     let records = site.topology.spec.failover.dns.clone();
-    let mut redirectors: Vec<Arc<dyn Redirector>> = Vec::new();
+    let mut redirectors = Vec::new();
     for record in &records {
         let (zone, servers) = match &record.provider {
             DnsProvider::Rfc2136(server) => {

@@ -11,10 +11,12 @@ use leeward_failover::Tsig;
 use leeward_model::RegionName;
 use leeward_policies::{Kafka, Region, Topology};
 use prometheus::Registry;
+use tokio::net::TcpListener;
 
 use super::names;
 use crate::{
     args::{Role, ServeArguments},
+    http::Series,
     settings::Settings,
 };
 
@@ -29,6 +31,12 @@ pub(super) struct Site {
     pub(super) registry: Registry,
     /// Embedded regions that run in this process: where they listen.
     pub(super) nodes: BTreeMap<RegionName, String>,
+    /// The controller's gRPC, where it runs in this process.
+    pub(super) control: Option<SocketAddr>,
+    /// The links' gRPC, where mirrors run in this process.
+    pub(super) link: Option<TcpListener>,
+    /// What roles measure outside of the registry.
+    pub(super) series: Vec<Series>,
     /// The embedded DNS server, where it runs in this process.
     pub(super) dns: Option<SocketAddr>,
     /// What signs changes to it, once it was looked up.
@@ -58,6 +66,9 @@ impl Site {
             region,
             registry: Registry::new(),
             nodes: BTreeMap::new(),
+            control: None,
+            link: None,
+            series: Vec::new(),
             dns: None,
             dns_key: None,
         })
@@ -67,6 +78,30 @@ impl Site {
     pub(super) fn regions(&self) -> Vec<Region> {
         let stands_in = |region: &&Region| self.region.as_ref().is_none_or(|own| *own == region.name);
         self.topology.data_regions().into_iter().filter(stands_in).cloned().collect()
+    }
+
+    /// `http://host:port` of the controller.
+    pub(super) fn controller(&self) -> String {
+        self.control
+            .map_or_else(|| self.settings.peers.controller.clone(), |address| format!("http://{address}"))
+    }
+
+    /// `http://host:port` of the agent that runs the links into `region`.
+    ///
+    /// # Errors
+    ///
+    /// Where it runs in another process and nobody says where.
+    pub(super) fn mirror(&self, region: &RegionName) -> anyhow::Result<String> {
+        if let Some(named) = self.settings.peers.mirrors.get(region.as_str()) {
+            return Ok(named.clone());
+        }
+        let here = self.region.as_ref().is_none_or(|own| own == region);
+        match &self.link {
+            Some(listener) if here => Ok(format!("http://{}", listener.local_addr()?)),
+            _ => anyhow::bail!(
+                "links into region {region} run in another process; `peers.mirrors.{region}` must say where"
+            ),
+        }
     }
 
     /// Brokers of a region to begin with, as seen from this process.
