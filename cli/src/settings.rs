@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
+    /// What others call this process; unique among those of its role. The host's name and a port otherwise.
+    #[serde(default)]
+    pub(crate) name: Option<String>,
     pub(crate) listen: Listen,
     pub(crate) peers: Peers,
     /// Where a region's cluster is, as seen from this process; a region that is not named here is where the policy

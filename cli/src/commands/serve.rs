@@ -5,6 +5,7 @@ mod agent;
 mod controller;
 mod dns;
 mod failover;
+mod gateway;
 mod kafka;
 mod listen;
 mod names;
@@ -93,7 +94,8 @@ async fn start(site: &mut Site, running: &mut Vec<Running>) -> anyhow::Result<()
             Role::Dns => dns::start(site, running).await?,
             Role::Controller => controller::start(site, running).await?,
             Role::Agent => agent::start(site, running).await?,
-            Role::Mirror | Role::Gateway => {
+            Role::Gateway => gateway::start(site, running).await?,
+            Role::Mirror => {
                 anyhow::bail!("role {role:?} cannot be started")
             }
         }

@@ -38,7 +38,7 @@ pub(super) async fn start(site: &mut Site, running: &mut Vec<Running>) -> anyhow
     let topology = &site.topology;
     let config = ControllerConfig {
         topology: topology.metadata.name.clone(),
-        core: failover::brain(topology),
+        core: failover::brain(topology)?,
         place: place(site),
         regions,
         protected: failover::protected(topology),

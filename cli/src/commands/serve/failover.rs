@@ -6,7 +6,9 @@ use anyhow::Context;
 use leeward_failover::{Cluster, KafkaCluster, Protected};
 use leeward_failover_core as core;
 use leeward_model::RegionName;
-use leeward_policies::{Automation, Detect, FenceMethod, Gate, Pattern, Signal, Topology};
+use leeward_policies::{
+    Automation, Detect, DivergentTail, Failover, FenceMethod, Gate, Pattern, Signal, Topology,
+};
 
 use super::{kafka, site::Site};
 
@@ -38,7 +40,11 @@ fn level(signal: Signal) -> core::Level {
 }
 
 /// What the brain decides by.
-pub(super) fn brain(topology: &Topology) -> core::Config {
+///
+/// # Errors
+///
+/// Where the policy asks for what nobody carries out.
+pub(super) fn brain(topology: &Topology) -> anyhow::Result<core::Config> {
     let failover = &topology.spec.failover;
     let [primary, standby] = topology.data_regions().map(|region| region.name.clone());
     let mut places = vec![primary.clone(), standby.clone()];
@@ -59,7 +65,7 @@ pub(super) fn brain(topology: &Topology) -> core::Config {
         }
     }
     let lease = failover.fencing.lease;
-    core::Config {
+    Ok(core::Config {
         regions: [primary, standby],
         places,
         detect: levels(&failover.detect),
@@ -73,7 +79,23 @@ pub(super) fn brain(topology: &Topology) -> core::Config {
         gates,
         cooldown: failover.cooldown,
         lease: core::LeaseRule { duration: lease, margin: (lease / LEASE_MARGIN_PART).max(LEASE_MARGIN_MIN) },
-    }
+        resync: resync(failover)?,
+    })
+}
+
+/// What becomes of a returned primary's tail; it is asked for where automation only looks, or leaves all to people.
+fn resync(failover: &Failover) -> anyhow::Result<Option<core::TailPolicy>> {
+    let policy = match failover.failback.divergent_tail {
+        DivergentTail::Quarantine => core::TailPolicy::Quarantine,
+        DivergentTail::Discard => core::TailPolicy::Discard,
+        DivergentTail::Replay => anyhow::bail!(
+            "`failback.divergentTail: replay` cannot be carried out yet; `quarantine` keeps the records"
+        ),
+    };
+    Ok(match failover.automation {
+        Automation::Auto | Automation::Approve => Some(policy),
+        Automation::Observe | Automation::Manual => None,
+    })
 }
 
 /// The topics that are mirrored, and so fenced and promoted.
