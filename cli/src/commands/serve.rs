@@ -8,6 +8,7 @@ mod failover;
 mod gateway;
 mod kafka;
 mod listen;
+mod mirror;
 mod names;
 mod node;
 mod role;
@@ -55,6 +56,9 @@ pub(crate) async fn run(arguments: &ServeArguments, settings: &Settings) -> anyh
     let http_listener = http::bind(settings.listen.http).await?;
     let http_address = http_listener.local_addr()?;
     site.registry.register(Box::new(build()?))?;
+    if site.roles.contains(&Role::Mirror) {
+        site.listen_for_links().await?;
+    }
 
     let mut running = Vec::new();
     if let Err(error) = start(&mut site, &mut running).await {
@@ -95,9 +99,7 @@ async fn start(site: &mut Site, running: &mut Vec<Running>) -> anyhow::Result<()
             Role::Controller => controller::start(site, running).await?,
             Role::Agent => agent::start(site, running).await?,
             Role::Gateway => gateway::start(site, running).await?,
-            Role::Mirror => {
-                anyhow::bail!("role {role:?} cannot be started")
-            }
+            Role::Mirror => mirror::start(site, running).await?,
         }
     }
     Ok(())

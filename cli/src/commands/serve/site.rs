@@ -33,8 +33,8 @@ pub(super) struct Site {
     pub(super) nodes: BTreeMap<RegionName, String>,
     /// The controller's gRPC, where it runs in this process.
     pub(super) control: Option<SocketAddr>,
-    /// The links' gRPC, where mirrors run in this process.
-    pub(super) link: Option<TcpListener>,
+    /// The links' gRPC, where mirrors run in this process: where it is, and the listener until the mirror takes it.
+    pub(super) link: Option<(SocketAddr, Option<TcpListener>)>,
     /// What roles measure outside of the registry.
     pub(super) series: Vec<Series>,
     /// The embedded DNS server, where it runs in this process.
@@ -80,6 +80,20 @@ impl Site {
         self.topology.data_regions().into_iter().filter(stands_in).cloned().collect()
     }
 
+    /// Takes the links' address before the roles start, so that those before the mirror know it.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be listened on.
+    pub(super) async fn listen_for_links(&mut self) -> anyhow::Result<()> {
+        let listen = self.settings.listen.link;
+        let listener = TcpListener::bind(listen)
+            .await
+            .with_context(|| format!("`listen.link` {listen} cannot be listened on"))?;
+        self.link = Some((listener.local_addr()?, Some(listener)));
+        Ok(())
+    }
+
     /// `http://host:port` of the controller.
     pub(super) fn controller(&self) -> String {
         self.control
@@ -97,7 +111,7 @@ impl Site {
         }
         let here = self.region.as_ref().is_none_or(|own| own == region);
         match &self.link {
-            Some(listener) if here => Ok(format!("http://{}", listener.local_addr()?)),
+            Some((address, _)) if here => Ok(format!("http://{address}")),
             _ => anyhow::bail!(
                 "links into region {region} run in another process; `peers.mirrors.{region}` must say where"
             ),

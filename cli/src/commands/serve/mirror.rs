@@ -1,0 +1,107 @@
+//! The links of this process: all that end in the regions in which it stands.
+
+use anyhow::Context;
+use leeward_mirror::{Begin, GapPolicy, LinkConfig, LinkHandle, LinkService, MirrorMetrics, Naming};
+use leeward_model::LinkName;
+use leeward_policies::{self as policies, Region, StartFrom};
+use leeward_proto::link::link_server::LinkServer;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::transport::Server;
+use tracing::{error, info};
+
+use super::{kafka, role::Running, site::Site};
+use crate::http::ReadyCheck;
+
+/// Starts the links, and answers for them.
+///
+/// # Errors
+///
+/// Where a region cannot be reached from here, or a link's folder cannot be used.
+pub(super) async fn start(site: &mut Site, running: &mut Vec<Running>) -> anyhow::Result<()> {
+    let taken = site.link.as_mut().and_then(|(_, listener)| listener.take());
+    let listener = taken.context("the links' address was not taken")?;
+    let address = listener.local_addr()?;
+    let metrics = MirrorMetrics::register(&site.registry).context("the links' metrics")?;
+    let mut links = Vec::new();
+    for target in site.regions() {
+        let data = site.topology.data_regions();
+        let Some(source) = data.into_iter().find(|region| region.name != target.name).cloned() else {
+            continue;
+        };
+        let config = config(site, &source, &target).await?;
+        let name = config.name.clone();
+        let link = LinkHandle::start(config, &metrics)
+            .await
+            .with_context(|| format!("link {name} does not start"))?;
+        info!(link = %name, %address, "link waits for leave");
+        links.push(link);
+    }
+    if links.is_empty() {
+        anyhow::bail!("a mirror stands in a region that holds data");
+    }
+    running.push(serve(listener, links));
+    Ok(())
+}
+
+async fn config(site: &Site, source: &Region, target: &Region) -> anyhow::Result<LinkConfig> {
+    let replication = &site.topology.spec.replication;
+    let from = kafka::client(site, source, "mirror").await?;
+    let to = kafka::client(site, target, "mirror").await?;
+    let name = LinkName::between(&source.name, &target.name);
+    let folder = site.data.join("link").join(name.as_str());
+    let mut config = LinkConfig::between((source.name.clone(), from), (target.name.clone(), to), folder);
+    config.topology = site.topology.metadata.name.to_string();
+    config.topics = replication.topics.clone();
+    config.naming = match &replication.naming {
+        policies::Naming::Identity => Naming::Identity,
+        policies::Naming::Prefix(prefix) => Naming::Prefix(prefix.replace("{source}", source.name.as_str())),
+    };
+    config.begin = match replication.start_from {
+        StartFrom::Earliest => Begin::Earliest,
+        StartFrom::Latest => Begin::Latest,
+    };
+    config.gap = GapPolicy::Stop;
+    config.groups = Some(replication.offsets.groups.clone());
+    config.groups_every = replication.offsets.every;
+    config.configs_every = replication.sync.every;
+    Ok(config)
+}
+
+/// Answers for the links over gRPC.
+fn serve(listener: TcpListener, links: Vec<LinkHandle>) -> Running {
+    let stop = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    let service = LinkServer::new(LinkService::new(links.clone()));
+    let stopped = stop.clone().cancelled_owned();
+    let served = tasks.spawn(async move {
+        let incoming = TcpListenerStream::new(listener);
+        let served =
+            Server::builder().add_service(service).serve_with_incoming_shutdown(incoming, stopped).await;
+        if let Err(error) = served {
+            error!(%error, "links cannot be asked");
+        }
+    });
+    tasks.close();
+    let mut role = Running::new("mirror", async move {
+        for link in &links {
+            link.shutdown().await;
+        }
+        stop.cancel();
+        tasks.wait().await;
+    });
+    let ended = CancellationToken::new();
+    let over = ended.clone();
+    tokio::spawn(async move {
+        let _ = served.await;
+        over.cancel();
+    });
+    let asked = ended.clone();
+    role.ready.push(ReadyCheck::new("mirror", move || {
+        let asked = asked.clone();
+        async move { !asked.is_cancelled() }
+    }));
+    role.ended = Some(Box::pin(ended.cancelled_owned()));
+    role
+}
