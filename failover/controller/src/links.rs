@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use leeward_failover_core::{Drain, FinalPosition, LinkReport, PartitionSample};
+use leeward_failover_core::{Drain, FinalPosition, LinkReport, LogEnd, PartitionSample};
 use leeward_model::{
     ByteSize, FencingEpoch, Lag, LinkName, PartitionIndex, RegionName, SourceOffset, TargetOffset, TopicName,
     TopicPartition,
@@ -10,12 +10,13 @@ use leeward_model::{
 use leeward_proto::link::{
     GroupPosition, LinkReply, LinkRequest, SealRequest, StartRequest, Watermark, link_client::LinkClient,
 };
+use tokio::time::{Instant, sleep};
 use tonic::{
     Request, Status,
     transport::{Channel, Endpoint},
 };
 
-use crate::limits::{DRAIN_AS_FAR_WAIT, LINK_ASK_TIMEOUT, LINK_CALL_MARGIN};
+use crate::limits::{DRAIN_AS_FAR_WAIT, LINK_ASK_TIMEOUT, LINK_CALL_MARGIN, POLL_EVERY};
 
 /// Why a mirror agent did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +94,10 @@ impl Links {
         let link = LinkName::between(source, target);
         let (wait, drain_to) = match drain {
             Drain::AsFarAsItCame => (DRAIN_AS_FAR_WAIT, Vec::new()),
-            Drain::To(ends) => (drain_max, ends.iter().map(watermark).collect()),
+            Drain::To(ends) => {
+                self.drained(source, target, ends, drain_max).await?;
+                (drain_max, ends.iter().map(watermark).collect())
+            }
         };
         let request = SealRequest {
             link: link.as_str().to_owned(),
@@ -107,6 +111,31 @@ impl Links {
             return Err(LinkError::NotDrained { link, waited: wait });
         }
         Ok(reply.watermarks.iter().filter_map(final_position).collect())
+    }
+
+    /// Waits until the target has everything up to these ends. A seal cannot be taken back under its own epoch, so a
+    /// switchover that would be aborted must not have sealed yet.
+    async fn drained(
+        &self,
+        source: &RegionName,
+        target: &RegionName,
+        ends: &[LogEnd],
+        within: Duration,
+    ) -> Result<(), LinkError> {
+        let give_up_at = Instant::now() + within;
+        loop {
+            let reply = self.status(source, target).await?;
+            if ends.iter().all(|end| crossed(&reply, end)) {
+                return Ok(());
+            }
+            if Instant::now() >= give_up_at {
+                return Err(LinkError::NotDrained {
+                    link: LinkName::between(source, target),
+                    waited: within,
+                });
+            }
+            sleep(POLL_EVERY).await;
+        }
     }
 
     pub(crate) async fn groups(
@@ -131,7 +160,15 @@ fn failed(region: &RegionName, status: Status) -> LinkError {
     LinkError::Agent { region: region.clone(), status: Box::new(status) }
 }
 
-fn watermark(end: &leeward_failover_core::LogEnd) -> Watermark {
+fn crossed(reply: &LinkReply, end: &LogEnd) -> bool {
+    let partition = &end.partition;
+    let position = reply.partitions.iter().find(|position| {
+        position.topic == partition.topic.as_str() && position.partition == partition.partition.to_wire()
+    });
+    end.end == SourceOffset::FIRST || position.is_some_and(|found| found.acknowledged_to >= end.end.to_wire())
+}
+
+fn watermark(end: &LogEnd) -> Watermark {
     Watermark {
         topic: end.partition.topic.as_str().to_owned(),
         partition: end.partition.partition.to_wire(),

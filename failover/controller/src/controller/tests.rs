@@ -21,7 +21,7 @@ use tonic::{Request, Response, Status as GrpcStatus};
 use super::*;
 use crate::{Agent, AgentConfig, Budgets, Protected, RegionConfig, pretend::PretendCluster};
 
-/// A mirror that is always caught up with nine of ten records.
+/// A mirror that keeps up with ten records, and loses the last of them where its source dies.
 #[derive(Debug)]
 struct PretendMirror;
 
@@ -35,7 +35,7 @@ fn reply(link: &str) -> LinkReply {
         partitions: vec![PartitionPosition {
             topic: "orders".into(),
             state: "active".into(),
-            acknowledged_to: 9,
+            acknowledged_to: 10,
             source_end: 10,
             ..PartitionPosition::default()
         }],
