@@ -17,6 +17,10 @@ pub const VERBS_MAX: usize = 64;
 /// Events that a link remembers for those who ask later. When reached, the oldest is forgotten.
 pub const EVENTS_MAX: usize = 1000;
 
+/// Bytes of all partitions of a link that were received and that the target does not have. When reached, only partitions of which
+/// nothing waits are read; one answer of each source broker may come on top.
+pub const QUEUED_BYTES_MAX: usize = 256 << 20;
+
 /// Bytes of one partition in one answer of the source.
 pub const FETCH_PARTITION_BYTES_MAX: i32 = 2 << 20;
 

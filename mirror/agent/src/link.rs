@@ -63,7 +63,7 @@ impl LinkHandle {
     ///
     /// # Errors
     ///
-    /// [`LinkError`] where its folder cannot be used or its leave is older than its last seal.
+    /// [`LinkError::Local`] where its folder cannot be used. With a leave older than its last seal it waits for another.
     pub async fn start(config: LinkConfig, metrics: &MirrorMetrics) -> Result<Self, LinkError> {
         let local = Arc::new(Local::open(&config.data_dir)?);
         let leave = config.leave.clone();
@@ -80,7 +80,13 @@ impl LinkHandle {
             }),
         };
         if let Some(leave) = leave {
-            handle.give_leave(leave).await?;
+            match handle.give_leave(leave).await {
+                Err(error @ LinkError::Fenced { .. }) => {
+                    tracing::warn!(link = %handle.name(), %error, "link waits for leave");
+                    handle.shared.board.status.lock().failure = Some(error.to_string());
+                }
+                given => given?,
+            }
         }
         Ok(handle)
     }

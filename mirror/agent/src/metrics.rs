@@ -3,7 +3,7 @@
 use leeward_mirror_core::partition::Notice;
 use leeward_model::{TopicName, WallTime};
 use prometheus::{
-    GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry,
+    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
     core::{Collector, GenericCounterVec},
 };
 
@@ -12,6 +12,10 @@ use crate::{
     clock::wall,
     status::{LinkStatus, lag},
 };
+
+/// Upper bounds, in seconds, from what a metro link takes to a backlog of an hour.
+const LATENCY_BUCKETS: [f64; 14] =
+    [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0];
 
 /// The metrics of all links of a process.
 #[derive(Clone, Debug)]
@@ -30,6 +34,7 @@ pub struct MirrorMetrics {
     unmapped_groups: IntGaugeVec,
     last_sync: GaugeVec,
     skipped_active: IntCounterVec,
+    latency: HistogramVec,
 }
 
 fn registered<C: Collector + Clone + 'static>(
@@ -105,6 +110,17 @@ impl MirrorMetrics {
                 "When group positions were last compared.",
                 link,
             )?,
+            latency: registered(
+                registry,
+                HistogramVec::new(
+                    HistogramOpts::new(
+                        "leeward_link_replication_latency_seconds",
+                        "Age of a batch's newest record when the target has taken it.",
+                    )
+                    .buckets(LATENCY_BUCKETS.to_vec()),
+                    link,
+                )?,
+            )?,
             skipped_active: counter(
                 "leeward_offsets_skipped_active_total",
                 "Positions left alone because the group lives at the target.",
@@ -150,7 +166,9 @@ impl LinkMetrics {
         self.all.bytes_read.with_label_values(&self.link()).inc_by(bytes);
     }
 
-    pub(crate) fn written(&self, topic: &TopicName, records: u64, bytes: u64) {
+    pub(crate) fn written(&self, topic: &TopicName, records: u64, bytes: u64, newest: WallTime) {
+        let latency = wall().since(newest).as_secs_f64();
+        self.all.latency.with_label_values(&self.link()).observe(latency);
         let [topology, link] = self.link();
         self.all.records_written.with_label_values(&[topology, link, topic.as_str()]).inc_by(records);
         self.all.bytes_written.with_label_values(&self.link()).inc_by(bytes);

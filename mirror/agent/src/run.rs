@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use leeward_client::{Cluster, FetchFrom, FetchPlan, Fetcher, OffsetSpec};
+use leeward_client::{ClientConfig, Cluster, FetchFrom, FetchPlan, Fetcher, OffsetSpec};
 use leeward_model::{TopicPartition, WallTime};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -71,13 +71,13 @@ impl Run {
 
     async fn begin(&self) -> Result<(Task, mpsc::Receiver<crate::input::Input>), LinkError> {
         let config = &self.config;
-        let target = Cluster::connect(config.target.clone()).await?;
+        let target = connect(&config.target).await?;
         let mut topic = MapTopic::ensure(&target, &config.name, config.replication_factor).await?;
         let stored = SharedStored::default();
         topic.read(&stored).await?;
         self.fall_back(&topic, &stored).await?;
         if let Some(opposite) = &self.leave.inverse_of {
-            let source = Cluster::connect(config.source.clone()).await?;
+            let source = connect(&config.source).await?;
             seed_inverse(config, opposite, (&source, &target), (&topic, &stored)).await?;
         }
         let last_heartbeat = last_heartbeat(&target, config).await;
@@ -161,6 +161,16 @@ impl Run {
     }
 }
 
+/// Connects, and stays with the cluster that answered first: another one at the same addresses is an error from then on.
+async fn connect(config: &ClientConfig) -> Result<Cluster, LinkError> {
+    let cluster = Cluster::connect(config.clone()).await?;
+    if config.expected_cluster_id.is_some() {
+        return Ok(cluster);
+    }
+    let expected_cluster_id = Some(cluster.cluster_id());
+    Ok(Cluster::connect(ClientConfig { expected_cluster_id, ..config.clone() }).await?)
+}
+
 /// What runs around a link's task once the source is reached.
 struct Around {
     config: Arc<LinkConfig>,
@@ -173,7 +183,7 @@ struct Around {
 impl Around {
     async fn reach(self, found: watch::Sender<Option<Cluster>>, board: Arc<Board>) {
         let source = loop {
-            match Cluster::connect(self.config.source.clone()).await {
+            match connect(&self.config.source).await {
                 Ok(source) if source.cluster_id() == self.target.cluster_id() => {
                     let error = LinkError::SameCluster(source.cluster_id());
                     error!(link = %self.config.name, %error, "link cannot run");

@@ -28,7 +28,7 @@ use crate::{
     clock::{Clock, wall},
     heartbeat::{Heartbeats, heartbeat_topic_of},
     input::Input,
-    limits::{BEAT, DARK_AFTER},
+    limits::{BEAT, DARK_AFTER, QUEUED_BYTES_MAX},
     metrics::LinkMetrics,
     source::{Want, Wants},
     status::{Board, LinkState, PartitionStatus, Watermark},
@@ -39,7 +39,7 @@ use seal::Sealing;
 use slot::Slot;
 
 /// Time between looks at what takes time: machines' time-outs, the status.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What somebody asks of a running link.
 #[derive(Debug)]
@@ -97,6 +97,8 @@ pub(crate) struct Task {
     by_key: HashMap<(TopicId, PartitionIndex), TopicPartition>,
     /// Changes that the writer has no room for yet.
     backlog: VecDeque<Change>,
+    /// Bytes of all partitions that were received and that the target does not have.
+    queued_bytes: usize,
     heartbeats: Heartbeats,
     heartbeat_partition: TopicPartition,
     source_answered: Instant,
@@ -120,6 +122,7 @@ impl Task {
             slots: BTreeMap::new(),
             by_key: HashMap::new(),
             backlog: VecDeque::new(),
+            queued_bytes: 0,
             heartbeats,
             source_answered: Instant::now(),
             look_due: Instant::now(),
@@ -210,10 +213,12 @@ impl Task {
             }
             Input::Refused { partition, batch, code } => {
                 self.parts.metrics.error("produce");
+                self.note_unwritten(&partition);
                 self.feed(&partition, Event::Refused { batch, code });
             }
             Input::Unanswered { partition, batch } => {
                 self.parts.metrics.error("connection");
+                self.note_unwritten(&partition);
                 self.feed(&partition, Event::Unanswered { batch });
             }
             Input::TargetEnd { partition, question, end } => {
@@ -239,8 +244,12 @@ impl Task {
     fn feed(&mut self, partition: &TopicPartition, event: Event) {
         let now = self.clock.now();
         let Some(slot) = self.slots.get_mut(partition) else { return };
+        let queued_before = slot.machine.queued_bytes();
         let commands = slot.machine.on(event, now);
-        let want = slot.machine.wanted().map(|offset| Want {
+        let queued = slot.machine.queued_bytes();
+        self.queued_bytes = self.queued_bytes + queued - queued_before;
+        let full = self.queued_bytes >= QUEUED_BYTES_MAX && queued > 0;
+        let want = slot.machine.wanted().filter(|_| !full).map(|offset| Want {
             offset: offset.to_wire(),
             last_epoch: slot.last_epoch,
             topic: slot.topic.source_id,

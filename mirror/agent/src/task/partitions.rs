@@ -211,9 +211,14 @@ impl Task {
     }
 
     pub(super) fn note_written(&mut self, partition: &TopicPartition) {
+        if let Some(sent) = self.slots.get_mut(partition).and_then(Slot::note_written) {
+            self.parts.metrics.written(&partition.topic, sent.records, sent.bytes, sent.written);
+        }
+    }
+
+    pub(super) fn note_unwritten(&mut self, partition: &TopicPartition) {
         if let Some(slot) = self.slots.get_mut(partition) {
-            let (records, bytes) = slot.note_written();
-            self.parts.metrics.written(&partition.topic, records, bytes);
+            slot.note_unwritten();
         }
     }
 }

@@ -72,7 +72,8 @@ impl Task {
         if still > 0 && now < sealing.over_by {
             return;
         }
-        let drained = !sealing.at_once;
+        let stopped = self.slots.values().any(|slot| slot.machine.standing().state == "stopped");
+        let drained = !sealing.at_once && !stopped;
         self.parts.reading.cancel();
         self.publish_watermarks();
         let watermarks = self.parts.board.watermarks.borrow().as_ref().clone();

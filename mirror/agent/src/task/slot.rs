@@ -3,10 +3,19 @@
 use std::collections::VecDeque;
 
 use leeward_mirror_core::partition::{Partition, Settings};
-use leeward_model::{PartitionIndex, SourceOffset, TopicPartition};
+use leeward_model::{PartitionIndex, SourceOffset, TopicPartition, WallTime};
 use leeward_wire::record::RecordBatch;
 
 use crate::{input::MirroredTopic, sink::Sink, status::Watermark};
+
+/// What is counted of a batch once it is acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    pub(super) records: u64,
+    pub(super) bytes: u64,
+    /// The newest record's time.
+    pub(super) written: WallTime,
+}
 
 pub(super) struct Slot {
     pub(super) topic: MirroredTopic,
@@ -17,8 +26,7 @@ pub(super) struct Slot {
     pub(super) opening: bool,
     /// Leader epoch of the last batch that was read; -1 for none.
     pub(super) last_epoch: i32,
-    /// Records and bytes of batches in flight.
-    in_flight: VecDeque<(u64, u64)>,
+    in_flight: VecDeque<Sent>,
 }
 
 impl Slot {
@@ -48,13 +56,20 @@ impl Slot {
     }
 
     pub(super) fn note_sent(&mut self, batch: &RecordBatch) {
-        let records = u64::from(batch.record_count().unsigned_abs());
-        self.in_flight.push_back((records, batch.size_bytes() as u64));
-        self.in_flight.truncate(leeward_mirror_core::limits::IN_FLIGHT_MAX);
+        self.in_flight.push_back(Sent {
+            records: u64::from(batch.record_count().unsigned_abs()),
+            bytes: batch.size_bytes() as u64,
+            written: WallTime::from_millis(batch.max_timestamp()),
+        });
     }
 
-    /// Records and bytes of the batch that was acknowledged first.
-    pub(super) fn note_written(&mut self) -> (u64, u64) {
-        self.in_flight.pop_front().unwrap_or_default()
+    /// The batch that was acknowledged.
+    pub(super) fn note_written(&mut self) -> Option<Sent> {
+        self.in_flight.pop_front()
+    }
+
+    /// Nothing more is heard of the batch that was sent first.
+    pub(super) fn note_unwritten(&mut self) {
+        self.in_flight.pop_front();
     }
 }

@@ -167,6 +167,11 @@ impl Partition {
         more.then_some(cursors.fetched)
     }
 
+    /// Bytes that were received and that the target does not have.
+    pub fn queued_bytes(&self) -> usize {
+        self.queue.bytes()
+    }
+
     /// The replicated watermark; `None` before the start.
     pub fn replicated_to(&self) -> Option<SourceOffset> {
         self.cursors.map(|cursors| cursors.acknowledged)
