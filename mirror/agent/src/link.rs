@@ -14,7 +14,7 @@ use crate::{
     limits::{SEAL_GROUPS_MAX, VERBS_MAX},
     metrics::LinkMetrics,
     run::Run,
-    status::{Board, LinkState},
+    status::Board,
     store::Local,
     task::{SealOrder, Sealed, Verb},
 };
@@ -163,13 +163,14 @@ impl LinkHandle {
             return Err(LinkError::Fenced { required: running.epoch, given: epoch });
         }
         self.shared.local.require_epoch(epoch.next())?;
+        let planned = !drain_to.is_empty();
         let (reply, answer) = oneshot::channel();
         let order = SealOrder { within, drain_to, reply };
         running.verbs.send(Verb::Seal(order)).await.map_err(|_| LinkError::Ending)?;
         let Sealed { watermarks, drained } = answer.await.map_err(|_| LinkError::Ending)?;
-        let dark = self.shared.board.status.lock().state == LinkState::SourceDark;
         if let Some(groups) = running.groups.lock().await.as_mut() {
-            let reading = if dark { Duration::ZERO } else { SEAL_GROUPS_MAX / 2 };
+            // Only a planned seal may wait for the source's last word: in an emergency nobody may be there to say it.
+            let reading = if planned { SEAL_GROUPS_MAX / 2 } else { Duration::ZERO };
             // What is not carried in time is shown as waiting.
             let _ = tokio::time::timeout(SEAL_GROUPS_MAX, groups.look(reading)).await;
         }

@@ -116,6 +116,10 @@ async fn deliver(
                 if failure.identity_is_spent {
                     *identity = None;
                 }
+                // Whoever answered last may be gone, or may no longer be the one that the name means.
+                if cluster.refresh().await.is_err() {
+                    let _ = cluster.rebootstrap().await;
+                }
                 notes.with(|notes| {
                     *notes.failed.entry(route.name.clone()).or_default() += 1;
                     notes.last_error.insert(route.name.clone(), failure.what);
@@ -201,13 +205,7 @@ async fn attempt(
             known.sequence = i32::try_from(next).expect("below 2^31");
             Ok(())
         }
-        Err(failure) => {
-            if let Err(error) = cluster.refresh().await {
-                tracing::debug!(%error, "no metadata");
-                let _ = cluster.rebootstrap().await;
-            }
-            Err(failure)
-        }
+        Err(failure) => Err(failure),
     }
 }
 

@@ -116,11 +116,10 @@ impl Running {
                 Phase { name: phase.phase.to_lowercase(), from, to: from + phase.took_micros }
             })
             .collect();
-        if let (Some((fault_at, _)), true, Some(first)) = (self.fault_window, has_outage, phases.first())
-            && first.from > fault_at
+        if let (Some((fault_at, _)), true, Some(first)) = (self.fault_window, has_outage, phases.first_mut())
         {
-            let detect = Phase { name: "detect".to_owned(), from: fault_at, to: first.from };
-            phases.insert(0, detect);
+            // The controller counts from its first symptom, a drill from the fault.
+            first.from = fault_at.min(first.to);
         }
         if let (Some((_, back)), Some(last)) = (outage, phases.last())
             && back > last.to
