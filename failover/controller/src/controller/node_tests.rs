@@ -57,7 +57,7 @@ impl Regions {
             },
             data: self.folder.path().join("controller"),
             grpc_listen: any,
-            http_listen: any,
+            http_listen: Some(any),
         };
         Controller::start(config).await.expect("started")
     }

@@ -2,13 +2,10 @@
 
 use leeward_client::CommitOffset;
 use leeward_model::{GroupName, TargetOffset, TopicPartition};
-use leeward_wire::{ErrorCode, api::DescribeGroupsRequest};
+use leeward_wire::ErrorCode;
 
 use super::KafkaCluster;
 use crate::cluster::{ClusterError, GroupCommit};
-
-/// States of a group that nobody is a member of.
-const RESTING: [&str; 3] = ["", "Dead", "Empty"];
 
 impl KafkaCluster {
     pub(super) async fn commit(
@@ -18,12 +15,8 @@ impl KafkaCluster {
     ) -> Result<GroupCommit, ClusterError> {
         let client = self.client().await?;
         let failed = |error| self.failed(&error);
-        let describe = DescribeGroupsRequest {
-            groups: vec![group.as_str().to_owned()],
-            ..DescribeGroupsRequest::default()
-        };
-        let described = client.request_coordinator(group, &describe).await.map_err(failed)?;
-        if described.groups.iter().any(|found| !RESTING.contains(&found.group_state.as_str())) {
+        let described = client.describe_group(group).await.map_err(failed)?;
+        if !described.is_empty() {
             return Ok(GroupCommit::SkippedActive);
         }
         let offsets: Vec<(TopicPartition, CommitOffset)> = positions
