@@ -7,7 +7,7 @@
 
 `start` returns when the broker answers and prints {"pid":..., "bootstrap":..., "cluster_id":...}. Started again on the
 same folder it goes on with what stands there. `--advertise` is what clients are told instead of the port's own address
-(for a name in DNS, or a proxy in front); a second listener stays on loopback for those that must not go that way.
+(for a name in DNS, or a proxy in front).
 """
 
 import argparse
@@ -51,9 +51,10 @@ def answers(address):
 class Kafka:
     """One cluster of one broker in one folder."""
 
-    def __init__(self, data, version=parts.KAFKA, port=None, advertise=None, settings=()):
+    def __init__(self, data, version=parts.KAFKA, port=None, advertise=None, settings=(), host="127.0.0.1"):
         self.data = Path(data).resolve()
         self.version = version
+        self.host = host
         self.port = port or free_port()
         self.advertise = advertise
         self.settings = dict(settings)
@@ -62,7 +63,7 @@ class Kafka:
 
     @property
     def bootstrap(self):
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def _java(self, heap, *words):
         jars = parts.kafka_jars(self.version)
@@ -71,7 +72,7 @@ class Kafka:
 
     def _properties(self):
         controller = int((self.data / "controller.port").read_text())
-        listeners = [f"CLIENT://127.0.0.1:{self.port}", f"CONTROLLER://127.0.0.1:{controller}"]
+        listeners = [f"CLIENT://{self.bootstrap}", f"CONTROLLER://127.0.0.1:{controller}"]
         advertised = [f"CLIENT://{self.advertise or self.bootstrap}"]
         properties = {
             "process.roles": "broker,controller",

@@ -125,6 +125,7 @@ def java_client():
 
     classes = built("client-java", key_of(source) + KAFKA, build)
     return ["java", "-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
+            "-Dsun.net.inetaddr.ttl=1", "-Dsun.net.inetaddr.negative.ttl=0",
             "-cp", f"{classes}:{TESTS / 'clients' / 'java'}:{jars}/*", "Client"]
 
 
