@@ -21,7 +21,7 @@ KILLS = 5
 
 
 class Pair:
-    """Two clusters and the mirror from the first to the second."""
+    """Two clusters, the mirror from the first to the second, and what gives it leave."""
 
     def __init__(self, folder, version):
         self.folder = Path(folder)
@@ -29,7 +29,16 @@ class Pair:
         self.target = Kafka(self.folder / "target", parts.KAFKA)
         policy = self.folder / "policy.yaml"
         policy.write_text(topology({"a": cluster(self.source.bootstrap), "b": cluster(self.target.bootstrap)}))
-        self.mirror = Process(self.folder / "mirror", policy, "--role", "mirror", "--region", "b")
+        self.mirror = Process(self.folder / "mirror-b", policy, "--role", "mirror", "--region", "b")
+        self.back = Process(self.folder / "mirror-a", policy, "--role", "mirror", "--region", "a")
+        self.control = Process(self.folder / "control", policy, "--role", "controller,agent")
+        self.others = (self.control, self.back)
+        for process in (self.mirror, *self.others):
+            process.settings |= {
+                "LEEWARD_PEERS__CONTROLLER": f"http://{self.control.settings['LEEWARD_LISTEN__CONTROL']}",
+                "LEEWARD_PEERS__MIRRORS__A": f"http://{self.back.settings['LEEWARD_LISTEN__LINK']}",
+                "LEEWARD_PEERS__MIRRORS__B": f"http://{self.mirror.settings['LEEWARD_LISTEN__LINK']}",
+            }
 
     def topics(self):
         return admin("topics", self.target.bootstrap)[0]
@@ -38,14 +47,17 @@ class Pair:
         return (admin("dump", self.source.bootstrap, topic), admin("dump", self.target.bootstrap, topic))
 
     def __enter__(self):
-        self.source.start()
-        self.target.start()
+        try:
+            for part in (self.source, self.target):
+                part.start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):
-        self.mirror.kill()
-        self.source.kill()
-        self.target.kill()
+        for part in (self.mirror, *self.others, self.source, self.target):
+            part.kill()
 
 
 def without_offset(records):
@@ -158,7 +170,12 @@ def of_version(suite, version):
     with tempfile.TemporaryDirectory(prefix="leeward-mirror-") as folder, Pair(folder, version) as pair:
         with suite.case(f"{version}: the mirror starts"):
             before(pair)
-            pair.mirror.start()
+            for process in (*pair.others, pair.mirror):
+                process.start()
+            until(PATIENCE, lambda: f"a first topic crosses:\n{pair.mirror.log()[-3000:]}\n{pair.control.log()[-3000:]}",
+                  lambda: "codec-java-none" in pair.topics(), every=0.5)
+        if suite.failed:
+            return
         for family in ("java", "librdkafka"):
             with suite.case(f"{version}: topics of {family} in all codecs appear and are equal"):
                 codecs(pair, family)
