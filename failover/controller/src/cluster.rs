@@ -70,8 +70,11 @@ pub trait Cluster: fmt::Debug + Send + Sync {
     /// A TCP connection to any bootstrap address.
     fn reach(&self) -> Answer<'_, ()>;
 
-    /// Any broker answers `ApiVersions`.
+    /// Any broker answers `ApiVersions`, at the first try.
     fn api_versions(&self) -> Answer<'_, ()>;
+
+    /// A broker answers `Metadata`, at the first try; which cluster it says it is.
+    fn identify(&self) -> Answer<'_, ClusterId>;
 
     fn view(&self) -> Answer<'_, ClusterView>;
 

@@ -78,6 +78,7 @@ impl Controller {
         let events = Arc::new(Events::open(&config.data));
         let dns: Vec<String> = config.redirectors.iter().map(|name| name.name().to_owned()).collect();
         let metrics = Arc::new(Metrics::new(config.topology.as_str(), config.budgets));
+        metrics.declare(config.place.as_str(), &core.regions);
         let gateways = Arc::new(Gateways::new(publish::leave(engine.state()), core.lease));
         let links =
             Links::new(config.regions.iter().map(|region| (region.name.clone(), region.mirror.clone())))?;
@@ -109,7 +110,7 @@ impl Controller {
             gateways,
             links: Arc::clone(&board),
             events: Arc::clone(&events),
-            metrics,
+            metrics: Arc::clone(&metrics),
             dns,
             shutdown: shutdown.clone(),
         };
@@ -122,7 +123,8 @@ impl Controller {
             spawn_vital(&tasks, &shutdown, "http", api::serve_http(shared.clone(), listener));
             address
         });
-        let watcher = Watcher { links, brain: handle.clone(), board, events, clock };
+        let watcher =
+            Watcher { links, brain: handle.clone(), board, events, clock, metrics, rpo: config.budgets.rpo };
         let until = shutdown.clone();
         tasks.spawn(async move {
             tokio::select! {

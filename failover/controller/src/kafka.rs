@@ -15,7 +15,7 @@ use leeward_client::{
 };
 use leeward_failover_core::{LogEnd, Tail};
 use leeward_model::{
-    GroupName, PartitionIndex, RegionName, SourceOffset, TargetOffset, TopicName, TopicPartition,
+    ClusterId, GroupName, PartitionIndex, RegionName, SourceOffset, TargetOffset, TopicName, TopicPartition,
 };
 use leeward_wire::{
     ErrorCode,
@@ -140,8 +140,20 @@ impl KafkaCluster {
             client_software_name: "leeward".into(),
             client_software_version: env!("CARGO_PKG_VERSION").into(),
         };
-        let answer = client.request_any(&request).await.map_err(|error| self.failed(&error))?;
-        self.check(answer.error_code, "ApiVersions")
+        let mut unreached = self.refused("the cluster has no brokers");
+        for broker in client.map().brokers.keys() {
+            match client.request_to(*broker, &request).await {
+                Ok(answer) => return self.check(answer.error_code, "ApiVersions"),
+                Err(error) => unreached = self.failed(&error),
+            }
+        }
+        Err(unreached)
+    }
+
+    async fn ask_identity(&self) -> Result<ClusterId, ClusterError> {
+        let client = self.client().await?;
+        let map = client.refresh().await.map_err(|error| self.failed(&error))?;
+        Ok(map.cluster_id.clone())
     }
 
     async fn read_view(&self) -> Result<ClusterView, ClusterError> {
@@ -272,6 +284,10 @@ impl Cluster for KafkaCluster {
 
     fn api_versions(&self) -> Answer<'_, ()> {
         Box::pin(self.ask_versions())
+    }
+
+    fn identify(&self) -> Answer<'_, ClusterId> {
+        Box::pin(self.ask_identity())
     }
 
     fn view(&self) -> Answer<'_, ClusterView> {

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use leeward_failover_core::{LossStatement, OperationResult, Status, UpperBound};
-use leeward_model::TopologyName;
+use leeward_model::{RegionName, TopologyName};
 use leeward_proto::{control::GatewayReport, link::LinkReply};
 use prometheus::{
     CounterVec, Encoder, GaugeVec, HistogramVec, Opts, Registry, TextEncoder, histogram_opts,
@@ -14,7 +14,6 @@ use crate::{DnsMetrics, config::Budgets, publish, timeline::Summary};
 
 const HEALTH: [&str; 5] = ["healthy", "suspect", "down", "fenced", "unknown"];
 const ROLES: [&str; 5] = ["primary", "standby", "lost", "fenced", "resyncing"];
-const LINK_STATES: [&str; 3] = ["active", "starting", "stopped"];
 const PHASE_SECONDS: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0];
 const PROBE_SECONDS: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
 
@@ -39,10 +38,11 @@ pub(crate) struct Metrics {
     produce_canary: HistogramVec,
     fetch_canary: HistogramVec,
     probe_failures: CounterVec,
-    link_lag: GaugeVec,
     link_rpo: GaugeVec,
-    link_heartbeat: GaugeVec,
-    link_partitions: GaugeVec,
+    violation: CounterVec,
+    declared_role: GaugeVec,
+    leader: GaugeVec,
+    members: GaugeVec,
     buffer_used: GaugeVec,
     buffer_capacity: GaugeVec,
 }
@@ -177,21 +177,26 @@ impl Metrics {
                 "Probes that failed.",
                 &["topology", "region", "vantage", "level"],
             ),
-            link_lag: maker.gauge("leeward_link_lag_records", "Records that the target lacks.", &link),
             link_rpo: maker.gauge(
                 "leeward_link_rpo_seconds",
                 "Data at risk in time; -1: never confirmed.",
                 &link,
             ),
-            link_heartbeat: maker.gauge(
-                "leeward_link_last_durable_heartbeat_timestamp_seconds",
-                "When the newest heartbeat that is durable at the target was written.",
-                &link,
+            violation: maker.counter(
+                "leeward_link_rpo_violation_seconds_total",
+                "Time over the RPO budget.",
+                &["topology", "link"],
             ),
-            link_partitions: maker.gauge(
-                "leeward_link_partitions",
-                "Partitions by state.",
-                &["topology", "link", "state"],
+            declared_role: maker.gauge(
+                "leeward_region_declared_role",
+                "1 for the role in the policy.",
+                &["topology", "region", "role"],
+            ),
+            leader: maker.gauge("leeward_controller_is_leader", "1 where this controller decides.", &region),
+            members: maker.gauge(
+                "leeward_controller_quorum_members",
+                "Controllers that agree on decisions.",
+                &region,
             ),
             buffer_used: maker.gauge("leeward_buffer_used_bytes", "Bytes that gateways keep.", &["topology"]),
             buffer_capacity: maker.gauge(
@@ -292,19 +297,28 @@ impl Metrics {
         String::from_utf8(text).expect("the exposition is UTF-8")
     }
 
+    /// The policy's roles, and a quorum that is whole as long as this one voter runs.
+    pub(crate) fn declare(&self, place: &str, regions: &[RegionName; 2]) {
+        let topology = self.topology.as_str();
+        for (region, role) in regions.iter().zip(["primary", "standby"]) {
+            self.declared_role.with_label_values(&[topology, region.as_str(), role]).set(1.0);
+        }
+        self.leader.with_label_values(&[topology, place]).set(1.0);
+        self.members.with_label_values(&[topology, place]).set(1.0);
+    }
+
+    /// A link was over the budget for this long since it was last looked at.
+    pub(crate) fn violated(&self, link: &str, during: Duration) {
+        self.violation.with_label_values(&[&self.topology, link]).inc_by(during.as_secs_f64());
+    }
+
     /// Every series, with what links and gateways say at this moment.
     pub(crate) fn gather(&self, links: &[LinkReply], gateways: &[GatewayReport]) -> Vec<MetricFamily> {
         let topology = self.topology.as_str();
         for reply in links {
             let own = [topology, reply.link.as_str(), reply.source.as_str(), reply.target.as_str()];
             let seconds = |millis: i64| if millis < 0 { -1.0 } else { millis as f64 / 1_000.0 };
-            self.link_lag.with_label_values(&own).set(reply.lag_records as f64);
             self.link_rpo.with_label_values(&own).set(seconds(reply.rpo_millis));
-            self.link_heartbeat.with_label_values(&own).set(seconds(reply.last_durable_heartbeat_millis));
-            for state in LINK_STATES {
-                let count = reply.partitions.iter().filter(|position| position.state == state).count();
-                self.link_partitions.with_label_values(&[topology, &reply.link, state]).set(count as f64);
-            }
         }
         let sum = |of: fn(&GatewayReport) -> u64| gateways.iter().map(of).sum::<u64>() as f64;
         self.buffer_used.with_label_values(&[topology]).set(sum(|report| report.buffered_bytes));

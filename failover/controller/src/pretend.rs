@@ -115,6 +115,10 @@ impl Cluster for PretendCluster {
         self.answer(())
     }
 
+    fn identify(&self) -> Answer<'_, ClusterId> {
+        self.answer(ClusterId::new(self.name.clone()))
+    }
+
     fn view(&self) -> Answer<'_, ClusterView> {
         let led =
             |partition: &TopicPartition| LedPartition { partition: partition.clone(), leader: Some(BROKER) };

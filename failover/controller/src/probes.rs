@@ -110,7 +110,7 @@ impl Prober {
         match self.level {
             Level::Tcp => cluster.reach().await.map(|()| Some(None)),
             Level::ApiVersions => cluster.api_versions().await.map(|()| Some(None)),
-            Level::Metadata => cluster.view().await.map(|view| Some(Some(view.cluster_id))),
+            Level::Metadata => cluster.identify().await.map(|id| Some(Some(id))),
             Level::ProduceCanary => {
                 let payload = self.payload();
                 let offset = cluster.produce_canary(payload.clone()).await?;

@@ -16,6 +16,7 @@ use crate::{
     events::{Events, NewEvent},
     limits::{CAUGHT_UP_WITHIN, LINK_LOOK_EVERY},
     links::{self, Links},
+    metrics::Metrics,
 };
 
 /// The newest answers about links and clusters.
@@ -71,6 +72,9 @@ pub(crate) struct Watcher {
     pub(crate) board: Arc<LinkBoard>,
     pub(crate) events: Arc<Events>,
     pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Data at risk that the policy allows.
+    pub(crate) rpo: Duration,
 }
 
 #[derive(Default)]
@@ -100,6 +104,9 @@ impl Watcher {
                     if self.brain.mailbox.send(Message::Link(report)).await.is_err() {
                         return;
                     }
+                    if !report_within(&reply, self.rpo) {
+                        self.metrics.violated(&reply.link, LINK_LOOK_EVERY);
+                    }
                     self.start(&wanted, &reply).await;
                     self.tell(&wanted, Some(&reply), &mut told);
                 }
@@ -126,11 +133,8 @@ impl Watcher {
     fn tell(&self, wanted: &Wanted, reply: Option<&LinkReply>, told: &mut Told) {
         let dark = reply.is_some_and(|reply| reply.state == "source-dark") && wanted.source_healthy;
         let down = wanted.cut || dark;
-        let caught_up = reply.is_some_and(|reply| {
-            let within = u64::try_from(reply.rpo_millis)
-                .is_ok_and(|millis| Duration::from_millis(millis) <= CAUGHT_UP_WITHIN);
-            reply.state == "running" && within
-        });
+        let caught_up =
+            reply.is_some_and(|reply| reply.state == "running" && report_within(reply, CAUGHT_UP_WITHIN));
         let link = format!("{}>{}", wanted.source, wanted.target);
         if down != told.down {
             told.down = down;
@@ -153,4 +157,9 @@ impl Watcher {
     fn add(&self, event: NewEvent, epoch: FencingEpoch) {
         self.events.add(event, epoch, self.clock.now().wall);
     }
+}
+
+/// Whether data at risk is known and not more than `allowed`.
+fn report_within(reply: &LinkReply, allowed: Duration) -> bool {
+    u64::try_from(reply.rpo_millis).is_ok_and(|millis| Duration::from_millis(millis) <= allowed)
 }
