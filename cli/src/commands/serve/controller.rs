@@ -1,25 +1,15 @@
-//! The controller of this process, and what it keeps true about the names that it moves.
+//! The controller of this process.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, sync::Arc};
 
 use anyhow::Context;
-use leeward_failover::{
-    Budgets, Controller, ControllerConfig, DnsMetrics, RedirectError, Redirector, RegionConfig,
-    Rfc2136Redirector, watch_name,
-};
-use leeward_model::{FencingEpoch, RegionName, TopologyName};
+use leeward_failover::{Budgets, Controller, ControllerConfig, Redirector, RegionConfig};
+use leeward_model::RegionName;
 use leeward_policies::{Topology, limits::DRAIN_MAX};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{info, warn};
+use tracing::info;
 
 use super::{failover, names, role::Running, site::Site};
 use crate::http::ReadyCheck;
-
-/// Between two tries to publish a name for the first time; its server may start after the controller.
-const PUBLISH_RETRY: Duration = Duration::from_secs(1);
-
-/// Between two looks at what a name answers.
-const NAME_LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Starts the controller.
 ///
@@ -55,26 +45,12 @@ pub(super) async fn start(site: &mut Site, running: &mut Vec<Running>) -> anyhow
     site.control = Some(address);
     info!(%address, topology = %topology.metadata.name, "controller decides");
 
-    let stop = CancellationToken::new();
-    let tasks = TaskTracker::new();
-    let status = controller.status();
-    for name in &names {
-        tasks.spawn(until(stop.clone(), publish(Arc::clone(name), status.primary.clone(), status.epoch)));
-    }
-    if !names.is_empty() {
-        watch(&topology.metadata.name, &names, site, &stop, &tasks)?;
-    }
-    tasks.close();
     site.series.push(Box::new(controller.series()));
     let mut role = Running::new("controller", std::future::ready(()));
     role.ready.push(ReadyCheck::new("controller", controller.readiness()));
     role.routes = controller.routes();
     role.ended = Some(Box::pin(controller.stopped()));
-    role.stop = Box::pin(async move {
-        stop.cancel();
-        controller.shutdown().await;
-        tasks.wait().await;
-    });
+    role.stop = Box::pin(controller.shutdown());
     running.push(role);
     Ok(())
 }
@@ -91,62 +67,4 @@ fn budgets(topology: &Topology) -> Budgets {
         rto: topology.spec.budgets.rto.max,
         rto_worst_case: topology.rto_arithmetic().total,
     }
-}
-
-async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
-    tokio::select! {
-        biased;
-        () = stop.cancelled() => {}
-        () = work => {}
-    }
-}
-
-/// Publishes a name that was never published, under the epoch at which the controller started. A name that has an
-/// epoch is left alone: it follows decisions only.
-async fn publish(name: Arc<Rfc2136Redirector>, primary: RegionName, epoch: FencingEpoch) {
-    let mut warned = false;
-    loop {
-        match publish_once(&name, &primary, epoch).await {
-            Ok(()) => return,
-            Err(error) if !error.may_retry() => {
-                info!(name = name.name(), %error, "name is left as it is");
-                return;
-            }
-            Err(error) if !warned => {
-                warned = true;
-                warn!(name = name.name(), %error, "name cannot be published yet");
-            }
-            Err(_) => {}
-        }
-        tokio::time::sleep(PUBLISH_RETRY).await;
-    }
-}
-
-async fn publish_once(
-    name: &Rfc2136Redirector,
-    primary: &RegionName,
-    epoch: FencingEpoch,
-) -> Result<(), RedirectError> {
-    if name.published().await?.epoch.is_some() {
-        return Ok(());
-    }
-    name.redirect(primary, epoch).await?;
-    info!(name = name.name(), region = %primary, "name published");
-    Ok(())
-}
-
-/// Goes on looking at what the names answer: others can write to a zone too.
-fn watch(
-    topology: &TopologyName,
-    names: &[Arc<Rfc2136Redirector>],
-    site: &Site,
-    stop: &CancellationToken,
-    tasks: &TaskTracker,
-) -> anyhow::Result<()> {
-    let metrics = DnsMetrics::register(&site.registry, topology).context("the names' metrics")?;
-    for name in names {
-        let (name, metrics, stop) = (Arc::clone(name), metrics.clone(), stop.clone());
-        tasks.spawn(async move { watch_name(&name, &metrics, NAME_LOOK_EVERY, &stop, |_| ()).await });
-    }
-    Ok(())
 }

@@ -21,12 +21,14 @@ const LEASE_MARGIN_MIN: Duration = Duration::from_millis(100);
 /// Youngest age at which evidence is too old to decide on, however often it is renewed.
 const EVIDENCE_AGE_MIN: Duration = Duration::from_secs(5);
 
-/// How often each level is probed, and how many failures in a row make it down.
+/// How often each level is probed, and how many failures in a row make it down. Reaching a broker at all is always
+/// probed: it tells a loss soonest.
 pub(super) fn levels(detect: &Detect) -> BTreeMap<core::Level, core::LevelRule> {
     let fail_after = u32::try_from(detect.fail_after.get()).unwrap_or(u32::MAX);
     let fail_after = NonZeroU32::new(fail_after).unwrap_or(NonZeroU32::MIN);
     let rule = core::LevelRule { every: detect.every, fail_after };
-    detect.signals.iter().map(|signal| (level(*signal), rule)).collect()
+    let named = detect.signals.iter().map(|signal| level(*signal));
+    named.chain([core::Level::Tcp, core::Level::ApiVersions]).map(|level| (level, rule)).collect()
 }
 
 fn level(signal: Signal) -> core::Level {
