@@ -94,9 +94,9 @@ async fn ready(State(told): State<Arc<Told>>) -> impl IntoResponse {
     }))
     .await;
     let all = lines.iter().all(|(_, holds)| *holds);
-    let text: String = lines
-        .iter()
-        .map(|(name, holds)| format!("{name}: {}\n", if *holds { "ready" } else { "waiting" }))
-        .collect();
+    let mut text = String::new();
+    for (name, holds) in &lines {
+        text += &format!("{name}: {}\n", if *holds { "ready" } else { "waiting" });
+    }
     (if all { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text)
 }

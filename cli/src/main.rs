@@ -52,7 +52,7 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     runtime.block_on(async {
         match arguments.command {
             Command::Policy(command) => commands::policy::run(&command),
-            Command::Up(up) => commands::up::run(&up).await,
+            Command::Up(up) => Box::pin(commands::up::run(&up)).await,
             Command::Serve(serve) => commands::serve::run(&serve, &settings).await,
             Command::Status(status) => commands::status::run(&status, &settings).await,
             Command::Link(link) => commands::link::run(&link, &settings).await,

@@ -3,7 +3,7 @@
 mod traffic;
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -45,6 +45,7 @@ pub(crate) async fn run(arguments: &UpArguments) -> anyhow::Result<Exit> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
+    remove_old_key(&folder)?;
     println!("starting {} with its data in {}", topology.metadata.name, folder.display());
     let plan = EstatePlan {
         program: std::env::current_exe().context("this program's own path")?,
@@ -65,6 +66,17 @@ pub(crate) async fn run(arguments: &UpArguments) -> anyhow::Result<Exit> {
     ended
 }
 
+/// The embedded DNS server's key is made anew for each run, over no file.
+fn remove_old_key(folder: &Path) -> anyhow::Result<()> {
+    let key = folder.join("dns.key");
+    match fs::remove_file(&key) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{} cannot be removed", key.display()))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// Goes on until something fails.
 async fn attend(
     estate: &mut Estate,
@@ -75,12 +87,12 @@ async fn attend(
     let addresses = estate.addresses().clone();
     let (controller, status) = ready(estate, &addresses).await?;
     println!("\n{}", table(&status));
-    print_addresses(&addresses, topology, &settings(folder, &addresses)?);
+    print_addresses(&addresses, topology, &status.acting_primary, &settings(folder, &addresses)?);
     let traffic = async {
         if arguments.no_load {
             std::future::pending::<()>().await;
         }
-        traffic::run(addresses.gateway.to_string()).await
+        Box::pin(traffic::run(addresses.gateway.to_string())).await;
     };
     tokio::select! {
         ended = watch(estate) => ended,
@@ -130,7 +142,7 @@ fn settings(folder: &Path, addresses: &Addresses) -> anyhow::Result<PathBuf> {
     Ok(file)
 }
 
-fn print_addresses(addresses: &Addresses, topology: &Topology, settings: &Path) {
+fn print_addresses(addresses: &Addresses, topology: &Topology, acting: &str, settings: &Path) {
     println!("point a Kafka client at");
     println!(
         "  {:<22} {}   durable gateway: acknowledged means kept",
@@ -151,7 +163,12 @@ fn print_addresses(addresses: &Addresses, topology: &Topology, settings: &Path) 
     let config = format!("--config {}", settings.display());
     println!("\ntry, in another terminal");
     println!("  leeward status --watch {config}");
-    println!("  leeward switchover --to {} {config}", topology.standby().name);
+    let (primary, standby) = (&topology.primary().name, &topology.standby().name);
+    if acting == primary.as_str() {
+        println!("  leeward switchover --to {standby} {config}");
+    } else {
+        println!("  leeward failback --to {primary} {config}");
+    }
     println!("\nCtrl-C ends everything and keeps the data\n");
 }
 

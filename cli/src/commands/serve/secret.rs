@@ -34,7 +34,7 @@ pub(super) async fn resolve(field: &str, secret: &SecretRef) -> anyhow::Result<S
         }
         SecretRef::InClear(clear) => clear.reveal().to_owned(),
     };
-    let text = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).unwrap_or(&text);
+    let text = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
     if text.is_empty() {
         bail!("`{field}`: the secret is empty");
     }

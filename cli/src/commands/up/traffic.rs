@@ -43,7 +43,7 @@ struct Counted {
 /// Runs for as long as it is polled.
 pub(super) async fn run(gateway: String) {
     let mut config = ClientConfig::new(vec![gateway]);
-    config.client_id = "leeward-sample".to_owned();
+    "leeward-sample".clone_into(&mut config.client_id);
     let counted = Counted::default();
     tokio::join!(
         again("producer", || produce(&config, &counted)),
@@ -92,7 +92,7 @@ async fn produce(config: &ClientConfig, counted: &Counted) -> anyhow::Result<()>
                 headers: Vec::new(),
             })
             .collect();
-        producer.send(&partition, &records).await?;
+        Box::pin(producer.send(&partition, &records)).await?;
         counted.acknowledged.fetch_add(BATCH_RECORDS, Ordering::Relaxed);
     }
 }
