@@ -26,7 +26,7 @@ pub const OFFSET_RUNS_MAX: usize = 1024;
 pub const RESEND_PAUSE: Duration = Duration::from_millis(50);
 
 /// Pause before a partition that the primary keeps refusing is tried again.
-pub const REFUSED_PAUSE: Duration = Duration::from_millis(500);
+pub const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Bytes that are read from the journal at once.
 pub const READ_BYTES: usize = 4 << 20;
@@ -95,3 +95,7 @@ pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Time between two reports to the controller where nothing else calls for one.
 pub const REPORT_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Silence after which a client's connection is closed, and time it has to take an answer.
+pub const CLIENT_IDLE_MAX: Duration = Duration::from_secs(600);
+pub const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);

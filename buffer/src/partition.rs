@@ -17,7 +17,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use leeward_model::Instant;
+use leeward_model::{Instant, RegionName};
 
 use crate::limits::IN_FLIGHT_MAX;
 
@@ -83,6 +83,7 @@ pub(crate) struct Forward {
     /// Offset in the lineage's log behind the newest of our records that is known to be there.
     acknowledged_end: i64,
     marks: Option<Marks>,
+    heard: Option<Marks>,
     grant: Option<Grant>,
     live: bool,
     phase: Phase,
@@ -92,7 +93,10 @@ pub(crate) struct Forward {
     unsure: bool,
     /// Records that were acknowledged to clients and cannot be read from the disk any more.
     damage: Vec<Gap>,
-    /// The acting primary changed again before the last change was settled.
+    /// The epoch up to which nothing but the lineage's region was the acting primary.
+    vouched: u64,
+    /// Another region may have been the acting primary between the lineage's and the grant's: offsets of the lineage's
+    /// log say nothing about the grant's region.
     crossed: bool,
 }
 
@@ -112,6 +116,7 @@ impl Forward {
             journaled_end: 0,
             acknowledged_end: 0,
             marks: None,
+            heard: None,
             grant: None,
             live: false,
             phase: Phase::Idle,
@@ -119,6 +124,7 @@ impl Forward {
             operation: 0,
             unsure: false,
             damage: Vec::new(),
+            vouched: 0,
             crossed: false,
         }
     }
@@ -157,11 +163,17 @@ impl Forward {
             return;
         }
         self.live = true;
-        let moved = known.is_none_or(|known| known.region != grant.region);
         let newer = known.is_none_or(|known| known.epoch != grant.epoch);
-        let unsettled =
-            |known: &Grant| self.lineage.as_ref().is_some_and(|lineage| lineage.region != known.region);
-        self.crossed |= moved && known.is_some_and(unsettled);
+        let crossed = self.is_cut_off_from(&grant);
+        let moved = crossed || known.is_none_or(|known| known.region != grant.region);
+        self.crossed |= crossed;
+        if !self.crossed && self.lineage.as_ref().is_some_and(|lineage| lineage.region == grant.region) {
+            self.vouched = self.vouched.max(grant.epoch.to_wire());
+            if let Some(heard) = self.heard.take() {
+                self.take_marks(heard);
+            }
+        }
+        self.heard = None;
         if moved || newer {
             self.grant = Some(grant);
         }
@@ -170,6 +182,18 @@ impl Forward {
             self.after_drain = AfterDrain::default();
             self.phase = if self.open > 0 { Phase::Draining } else { Phase::Idle };
         }
+    }
+
+    /// Whether somebody else may have been the acting primary between the lineage's region and the grant's. Each
+    /// promotion takes one epoch, so two that we missed are needed to leave a region and come back to it.
+    fn is_cut_off_from(&self, grant: &Grant) -> bool {
+        let Some(lineage) = &self.lineage else { return false };
+        let missed = grant.epoch.to_wire().saturating_sub(self.vouched);
+        if lineage.region == grant.region {
+            return missed > 1;
+        }
+        let from_elsewhere = grant.promoted.as_ref().is_some_and(|promoted| promoted.from != lineage.region);
+        from_elsewhere || missed > 2
     }
 
     /// Goes on as far as the phase allows.
@@ -197,9 +221,7 @@ impl Forward {
         debug_assert_eq!(self.open, 0);
         let Some(grant) = self.grant.clone() else { return };
         match &self.lineage {
-            Some(lineage) if lineage.is_cut_off_from(&grant) || self.crossed => {
-                self.search(&grant, commands);
-            }
+            Some(_) if self.crossed => self.search(&grant, commands),
             Some(lineage) if lineage.region != grant.region => self.leave(&grant, commands),
             Some(lineage) if self.unsure => {
                 let (region, epoch) = (lineage.region.clone(), lineage.producer_epoch());
@@ -247,10 +269,18 @@ impl Forward {
         }
     }
 
-    fn replicated(&mut self, region: &leeward_model::RegionName, marks: Marks) {
+    /// What is said of a region while no grant lives may be of another log than the lineage's: it waits for the next grant.
+    fn replicated(&mut self, region: &RegionName, marks: Marks) {
         let ours = self.lineage.as_ref().is_some_and(|lineage| lineage.region == *region);
-        let newer = self.marks.is_none_or(|known| marks.replicated_to > known.replicated_to);
-        if ours && newer {
+        if ours && self.live {
+            self.take_marks(marks);
+        } else if ours {
+            self.heard = Some(marks);
+        }
+    }
+
+    fn take_marks(&mut self, marks: Marks) {
+        if self.marks.is_none_or(|known| marks.replicated_to > known.replicated_to) {
             self.marks = Some(marks);
         }
     }
@@ -292,6 +322,11 @@ impl Forward {
     /// The oldest position that is still needed; `None` where nothing is buffered.
     pub(crate) fn oldest(&self) -> Option<&Entry> {
         self.entries.front()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
     }
 
     /// Records that are buffered; those between the oldest and the newest that were left out are counted with them.

@@ -121,6 +121,7 @@ fn put_state(out: &mut BytesMut, state: &PartitionState) {
         out.put_i64(marks.replicated_to);
         out.put_i64(marks.target_end);
     });
+    out.put_u64(saved.vouched);
     out.put_u64(state.next_ordinal);
     let remembered: Vec<_> = state.producers.iter().collect();
     put_list(out, remembered.into_iter(), |out, (producer_id, epoch, batch)| {
@@ -143,6 +144,7 @@ fn read_partition(input: &mut Cursor) -> Option<PartitionState> {
         marks: input
             .list(|input| Some(Marks { replicated_to: input.i64()?, target_end: input.i64()? }))?
             .pop(),
+        vouched: input.u64()?,
     };
     let next_ordinal = input.u64()?;
     let mut producers = Producers::default();

@@ -20,6 +20,9 @@ use crate::partition::Trimming;
 use crate::recovery::{Recovered, Recovery};
 use crate::state::{State, StateError};
 
+#[cfg(test)]
+mod tests;
+
 const LOCK: &str = "lock";
 const STATE: &str = "state";
 const JOURNAL: &str = "journal";

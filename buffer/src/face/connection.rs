@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::produce::{self, Produced};
 use super::upstream::Upstream;
 use super::{Face, relay, versions};
-use crate::limits::{REQUEST_FRAME_BYTES_MAX, REQUESTS_WAITING_MAX};
+use crate::limits::{CLIENT_IDLE_MAX, CLIENT_WRITE_TIMEOUT, REQUEST_FRAME_BYTES_MAX, REQUESTS_WAITING_MAX};
 
 const READ_BYTES: usize = 64 << 10;
 
@@ -60,9 +60,9 @@ async fn read(face: Face, mut stream: OwnedReadHalf, jobs: mpsc::Sender<Job>) {
             }
             Ok(None) => {
                 received.reserve(READ_BYTES);
-                match stream.read_buf(&mut received).await {
-                    Ok(0) | Err(_) => return,
-                    Ok(_) => {}
+                match tokio::time::timeout(CLIENT_IDLE_MAX, stream.read_buf(&mut received)).await {
+                    Ok(Ok(1..)) => {}
+                    Ok(Ok(_) | Err(_)) | Err(_) => return,
                 }
             }
             Err(error) => {
@@ -110,7 +110,8 @@ async fn work(face: Face, mut stream: OwnedWriteHalf, mut jobs: mpsc::Receiver<J
         };
         match answer {
             Ok(Some(frame)) => {
-                if stream.write_all(&frame).await.is_err() {
+                let written = tokio::time::timeout(CLIENT_WRITE_TIMEOUT, stream.write_all(&frame)).await;
+                if !matches!(written, Ok(Ok(()))) {
                     return;
                 }
             }

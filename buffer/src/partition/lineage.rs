@@ -2,8 +2,6 @@
 
 use leeward_model::{FencingEpoch, ProducerEpoch, RegionName, Sequence};
 
-use super::Grant;
-
 /// Records that are missing from the stream of what is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Gap {
@@ -47,13 +45,6 @@ impl Lineage {
 
     pub(super) fn sequence(&self, ordinal: u64) -> Sequence {
         Sequence::of_ordinal(self.count_before(ordinal))
-    }
-
-    /// Whether another region than this lineage's was the acting primary before the grant's: what the lineage knows of
-    /// offsets says nothing about the grant's region.
-    pub(super) fn is_cut_off_from(&self, grant: &Grant) -> bool {
-        let elsewhere = grant.promoted.as_ref().is_some_and(|promoted| promoted.from != self.region);
-        elsewhere && grant.epoch > self.epoch
     }
 
     /// Whether this is what became of `older`.

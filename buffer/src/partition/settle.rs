@@ -130,6 +130,7 @@ impl Forward {
         };
         let start_ordinal = self.entries.front().map_or(self.next_ordinal, super::Entry::first);
         self.acknowledged_end = offset;
+        self.vouched = grant.epoch.to_wire();
         self.damage.retain(|gap| gap.ordinal >= start_ordinal);
         self.lineage = Some(Lineage {
             region: grant.region,

@@ -22,6 +22,8 @@ pub(crate) struct Saved {
     pub(crate) acknowledged_end: i64,
     pub(crate) runs: Vec<OffsetRun>,
     pub(crate) marks: Option<Marks>,
+    /// The epoch up to which nothing but the lineage's region was the acting primary.
+    pub(crate) vouched: u64,
 }
 
 impl Forward {
@@ -51,6 +53,8 @@ impl Forward {
             .retain(|gap| !left_out.iter().any(|out| out.ordinal >= gap.ordinal && out.end() <= gap.end()));
         forward.acknowledged_end = saved.acknowledged_end;
         forward.marks = saved.marks;
+        forward.vouched =
+            saved.vouched.max(saved.lineage.as_ref().map_or(0, |lineage| lineage.epoch.to_wire()));
         forward.journaled.clone_from(&saved.lineage);
         forward.journaled_end = saved.acknowledged_end;
         forward.unsure =
@@ -93,7 +97,8 @@ impl Forward {
         let end_of_runs = runs.last().map(|run| run.offset.saturating_add_unsigned(run.records));
         let acknowledged_end =
             if complete { self.acknowledged_end } else { end_of_runs.unwrap_or(journaled.start_offset) };
-        Saved { trimmed_to, lineage: Some(journaled), acknowledged_end, runs, marks: self.marks }
+        let (marks, vouched) = (self.marks, self.vouched);
+        Saved { trimmed_to, lineage: Some(journaled), acknowledged_end, runs, marks, vouched }
     }
 
     /// Where the acknowledged batches stand, and whether that is all of them.

@@ -53,7 +53,7 @@ fn spawn(directory: &Path, listen: SocketAddr, node: SocketAddr) -> Killed {
 async fn nothing_acknowledged_is_lost_or_doubled_when_the_gateway_is_killed() {
     let dir = tempfile::tempdir().unwrap();
     let node = node(&dir.path().join("a")).await;
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = free_address();
     let directory = dir.path().join("buffer");
     let mut gateway = spawn(&directory, free, node.addr());
     let through = loop {

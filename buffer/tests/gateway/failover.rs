@@ -1,6 +1,11 @@
 //! Two regions, a controller, a mirror that is behind: what is acknowledged is in the survivor, once and in order.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use leeward_client::Cluster;
+use leeward_faults::{Cut, Proxy, Shape};
+use leeward_node::{Endpoint, NodeConfig};
 use leeward_proto::control::{Grant, PromotedPartition};
 
 use super::harness::*;
@@ -72,4 +77,67 @@ async fn without_a_living_grant_nothing_is_forwarded_and_everything_accepted() {
     assert_eq!(values(&at_a, &orders()).await, numbered(0, 10));
     controller.grant(granted(3, "a"));
     assert_eq!(settled(&at_a, 20).await, numbered(0, 20));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_that_crossed_without_anybody_knowing_are_not_written_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let listen = free_address();
+    let proxy = Proxy::start(SocketAddr::from(([127, 0, 0, 1], 0)), listen.to_string()).await.unwrap();
+    let mut behind_proxy = NodeConfig::new(dir.path().join("a"));
+    behind_proxy.listen = listen;
+    behind_proxy.advertised = Some(Endpoint { host: "127.0.0.1".to_owned(), port: proxy.address().port() });
+    let (_a, b) = (node_with(behind_proxy).await, node(&dir.path().join("b")).await);
+    let mut controller = Controller::start().await;
+    let mut config = config(&dir.path().join("buffer"), &[("a", proxy.address()), ("b", b.addr())]);
+    config.controllers = vec![controller.address.clone()];
+    config.agents = [(region("b"), "http://127.0.0.1:1".to_owned())].into();
+    let registry = config.registry.clone();
+    controller.grant(granted(1, "a"));
+    let (gateway, through) = start(config).await;
+    controller.await_report(|report| report.forwarding_to == "a").await;
+    let producer = producer(&through);
+    produce(&producer, 0, 50).await;
+    while gateway.status().unforwarded_records > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+
+    proxy.reshape(Shape { cut: Cut::Back, ..Shape::default() });
+    produce(&producer, 50, 70).await;
+    controller.grant(granted(2, ""));
+    controller.await_report(|report| report.epoch == 2).await;
+    proxy.reshape(Shape::default());
+    let (at_a, at_b) = (connect(proxy.address()).await, connect(b.addr()).await);
+    let replicated_to = mirror(&at_a, &at_b, usize::MAX).await;
+    assert!(replicated_to > 50, "nothing crossed");
+    controller.grant(promoted(3, "a", "b", replicated_to));
+
+    assert_eq!(settled(&at_b, 70).await, numbered(0, 70));
+    let matched =
+        registry.gather().into_iter().find(|family| family.name() == "leeward_buffer_matched_records_total");
+    let matched = matched.unwrap().get_metric()[0].get_counter().get_value();
+    assert_eq!(matched as i64, replicated_to - 50);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_is_forgotten_once_the_other_region_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, agent) = (node(&dir.path().join("a")).await, Agent::start().await);
+    let mut config = config(&dir.path().join("buffer"), &[("a", a.addr()), ("b", a.addr())]);
+    config.acting = Some(region("a"));
+    config.agents = [(region("b"), agent.address.clone())].into();
+    let (gateway, through) = start(config).await;
+    produce(&producer(&through), 0, 10).await;
+    while gateway.status().unforwarded_records > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(gateway.status().buffered_records, 10);
+
+    agent.tell(7);
+
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while gateway.status().buffered_records > 3 && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(gateway.status().buffered_records, 3);
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use leeward_buffer::{Acknowledge, Gateway, GatewayConfig};
 use leeward_client::{
-    Acks, ClientConfig, Cluster, FetchFrom, FetchPlan, Fetcher, Isolation, NewRecord, NewTopic, Producer,
-    ProducerConfig, read_records,
+    Acks, ClientConfig, Cluster, ConsumedRecord, FetchFrom, FetchPlan, Fetcher, Isolation, NewRecord,
+    NewTopic, Producer, ProducerConfig, read_records,
 };
 use leeward_model::{ByteSize, PartitionIndex, RegionName, TopicName, TopicPartition};
 use leeward_node::{Node, NodeConfig, RunningNode};
@@ -18,6 +18,11 @@ use leeward_proto::control::control_server::{Control, ControlServer};
 use leeward_proto::control::{
     Event, EventsRequest, GatewayReport, Grant, PlanReply, StatusReply, StatusRequest, VerbReply,
     VerbRequest, WatchRequest,
+};
+use leeward_proto::link::link_server::{Link, LinkServer};
+use leeward_proto::link::{
+    GroupsReply, LinkEvent, LinkEventsRequest, LinkReply, LinkRequest, SealReply, SealRequest, StartRequest,
+    TranslateReply, TranslateRequest, Watermark, WatermarkUpdate,
 };
 use tokio::sync::watch;
 use tokio_stream::StreamExt;
@@ -38,12 +43,20 @@ pub(super) fn orders() -> TopicPartition {
 }
 
 pub(super) async fn node(dir: &Path) -> RunningNode {
-    let node = Node::start(NodeConfig::new(dir)).await.unwrap();
+    node_with(NodeConfig::new(dir)).await
+}
+
+pub(super) async fn node_with(config: NodeConfig) -> RunningNode {
+    let node = Node::start(config).await.unwrap();
     let cluster = connect(node.addr()).await;
     let topic =
         NewTopic { name: orders().topic, partitions: 2, replication_factor: None, configs: BTreeMap::new() };
     let _ = cluster.create_topic(&topic, PATIENCE).await;
     node
+}
+
+pub(super) fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 pub(super) fn client(addresses: &[SocketAddr]) -> ClientConfig {
@@ -82,13 +95,13 @@ pub(super) fn producer(cluster: &Cluster) -> Producer {
     Producer::new(cluster, ProducerConfig { acks: Acks::All, ..ProducerConfig::default() })
 }
 
-/// Values of a partition, from the first to the last that stands there at the moment.
-pub(super) async fn values(cluster: &Cluster, partition: &TopicPartition) -> Vec<String> {
+/// A partition's records, from the first to the last that stands there at the moment.
+async fn records(cluster: &Cluster, partition: &TopicPartition) -> Vec<ConsumedRecord> {
     let leader = cluster.leader(partition).await.unwrap().broker;
     let mut fetcher = Fetcher::new(cluster, leader);
     fetcher.set(partition.clone(), FetchFrom::offset(0));
     let plan = FetchPlan { max_wait: Duration::from_millis(1), ..FetchPlan::default() };
-    let (mut values, mut next) = (Vec::new(), 0);
+    let (mut records, mut next) = (Vec::new(), 0);
     loop {
         let fetched = fetcher.fetch(&plan).await.unwrap();
         let mut found = false;
@@ -97,13 +110,18 @@ pub(super) async fn values(cluster: &Cluster, partition: &TopicPartition) -> Vec
             found |= !read.records.is_empty();
             next = read.next_offset;
             fetcher.set(partition.clone(), FetchFrom::offset(next));
-            values
-                .extend(read.records.into_iter().filter_map(|record| record.value).map(|value| text(&value)));
+            records.extend(read.records);
         }
         if !found {
-            return values;
+            return records;
         }
     }
+}
+
+/// A partition's values.
+pub(super) async fn values(cluster: &Cluster, partition: &TopicPartition) -> Vec<String> {
+    let records = records(cluster, partition).await;
+    records.into_iter().filter_map(|record| record.value).map(|value| text(&value)).collect()
 }
 
 fn text(bytes: &Bytes) -> String {
@@ -133,14 +151,16 @@ pub(super) async fn produce(producer: &Producer, from: usize, to: usize) {
     }
 }
 
-/// Copies values of the source behind those that the target has, as a mirror would.
+/// Copies records of the source behind those that the target has, as a mirror would; returns how many it has then.
 pub(super) async fn mirror(source: &Cluster, target: &Cluster, limit: usize) -> i64 {
     let have = values(target, &orders()).await.len();
-    let all = values(source, &orders()).await;
+    let all = records(source, &orders()).await;
     let copied = all.len().min(limit);
     let producer = producer(target);
-    for value in all.iter().take(copied).skip(have) {
-        Box::pin(producer.send(&orders(), &[record(value)])).await.unwrap();
+    for record in all.into_iter().take(copied).skip(have) {
+        let copy =
+            NewRecord { timestamp_ms: record.timestamp_ms, value: record.value, ..NewRecord::default() };
+        Box::pin(producer.send(&orders(), &[copy])).await.unwrap();
     }
     i64::try_from(copied.max(have)).unwrap()
 }
@@ -251,4 +271,90 @@ pub(super) async fn start(config: GatewayConfig) -> (Gateway, Cluster) {
     let gateway = Gateway::start(config).await.unwrap();
     let cluster = connect(gateway.address()).await;
     (gateway, cluster)
+}
+
+/// A mirror agent that says how far each partition got.
+#[derive(Debug)]
+pub(super) struct Agent {
+    pub(super) address: String,
+    marks: watch::Sender<Option<Watermark>>,
+}
+
+impl Agent {
+    pub(super) async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (marks, told) = watch::channel(None);
+        let service = LinkServer::new(Marking { told });
+        tokio::spawn(
+            tonic::transport::Server::builder()
+                .add_service(service)
+                .serve_with_incoming(TcpListenerStream::new(listener)),
+        );
+        Self { address, marks }
+    }
+
+    /// The first partition is mirrored up to here.
+    pub(super) fn tell(&self, replicated_to: i64) {
+        self.marks.send_replace(Some(Watermark {
+            topic: "orders".to_owned(),
+            partition: 0,
+            replicated_to,
+            target_end: replicated_to,
+            ..Watermark::default()
+        }));
+    }
+}
+
+struct Marking {
+    told: watch::Receiver<Option<Watermark>>,
+}
+
+#[tonic::async_trait]
+impl Link for Marking {
+    type WatermarksStream = ReceiverStream<Result<WatermarkUpdate, Status>>;
+    type EventsStream = ReceiverStream<Result<LinkEvent, Status>>;
+
+    async fn status(&self, _: Request<LinkRequest>) -> Answer<LinkReply> {
+        not_here()
+    }
+
+    async fn translate(&self, _: Request<TranslateRequest>) -> Answer<TranslateReply> {
+        not_here()
+    }
+
+    async fn start(&self, _: Request<StartRequest>) -> Answer<LinkReply> {
+        not_here()
+    }
+
+    async fn seal(&self, _: Request<SealRequest>) -> Answer<SealReply> {
+        not_here()
+    }
+
+    async fn groups(&self, _: Request<LinkRequest>) -> Answer<GroupsReply> {
+        not_here()
+    }
+
+    async fn events(&self, _: Request<LinkEventsRequest>) -> Answer<Self::EventsStream> {
+        not_here()
+    }
+
+    async fn watermarks(&self, link: Request<LinkRequest>) -> Answer<Self::WatermarksStream> {
+        if link.get_ref().link != "a-to-b" {
+            return Err(Status::not_found("no such link"));
+        }
+        let (sender, updates) = tokio::sync::mpsc::channel(4);
+        let mut told = self.told.clone();
+        tokio::spawn(async move {
+            loop {
+                let watermarks = told.borrow_and_update().clone().into_iter().collect();
+                if sender.send(Ok(WatermarkUpdate { watermarks })).await.is_err()
+                    || told.changed().await.is_err()
+                {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(updates)))
+    }
 }
