@@ -7,7 +7,7 @@ use std::{
 };
 
 use leeward_model::RegionName;
-use leeward_policies::{DnsProvider, Kafka, Topology};
+use leeward_policies::{DnsProvider, Kafka, Region, Topology};
 
 /// How often a port is tried that must be free on several addresses.
 const PORT_TRIES_MAX: usize = 64;
@@ -79,8 +79,13 @@ impl Addresses {
     /// Where loopback has no free port.
     pub(super) fn choose(topology: &Topology) -> io::Result<Self> {
         let mut chosen = Chosen::default();
-        let hosts: Vec<_> =
-            topology.data_regions().iter().map(|region| host(topology, &region.name)).collect();
+        let embedded = |region: &&Region| matches!(region.kafka, Some(Kafka::Embedded(_)));
+        let hosts: Vec<_> = topology
+            .data_regions()
+            .into_iter()
+            .filter(embedded)
+            .map(|region| host(topology, &region.name))
+            .collect();
         let port = chosen.free_on(&hosts)?;
         let mut regions = BTreeMap::new();
         for region in topology.data_regions() {
