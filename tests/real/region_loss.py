@@ -74,7 +74,7 @@ spec:
     consume: {{groups: 1}}
     clients: [buffered, direct]
   steps:
-  - {{at: 10s, fault: region-down, region: eu-west, how: kill -9}}
+  - {{at: 22s, fault: region-down, region: eu-west, how: kill -9}}
   - {{expectEvent: failover-finished, to: us-east, within: 30s}}
   - {{wait: 12s}}
   expect:
@@ -191,7 +191,8 @@ def judge(suite, folder):
                 check(seen and seen["acked"] > RATE * 10, f"{seen}")
                 check(seen["silence_max_micros"] < 5_000_000, f"silent for {seen['silence_max_micros'] / 1e6} s")
             with suite.case(f"{family} behind DNS is in the report"):
-                check(by_name.get(f"direct-{family}", {"acked": 0})["acked"] > 0, f"{sorted(by_name)}")
+                seen = by_name.get(f"direct-{family}")
+                check(seen and seen["acked"] > RATE, f"{seen}")
         with suite.case("BIND answers with the survivor"):
             check(bind.name() == US, f"{NAME} is {bind.name()}")
 

@@ -25,7 +25,7 @@ def common(given):
 
 def produce(given):
     counts = {"sent": 0, "acked": 0}
-    producer = Producer({
+    settings = {
         **common(given),
         "acks": given.acks,
         "compression.codec": given.codec,
@@ -36,7 +36,8 @@ def produce(given):
         "request.timeout.ms": 2000,
         "message.timeout.ms": 120000,
         "retry.backoff.ms": 50,
-    })
+    }
+    producer = Producer(settings)
 
     def delivered(partition, number):
         def report(error, message):
@@ -57,6 +58,14 @@ def produce(given):
                 break
             except BufferError:
                 producer.poll(0.1)
+            except KafkaException as error:
+                # An idempotent producer whose identity another cluster does not know is finished: begin anew.
+                emit("error", what=str(error))
+                if not error.args[0].fatal():
+                    raise
+                producer.purge()
+                producer.poll(0)
+                producer = Producer(settings)
         producer.poll(0)
     producer.flush(125)
     emit("done", **counts)
