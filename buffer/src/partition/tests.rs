@@ -286,7 +286,7 @@ impl World {
         self.acting = self.other();
         self.epoch += 1;
         self.promoted = Some(Promoted { from: from.clone(), marks });
-        if told % 2 > 0 {
+        if !told.is_multiple_of(2) {
             self.grant();
         }
         self.regions.insert(from, Region::default());
@@ -403,6 +403,43 @@ fn marks_that_come_while_no_grant_lives_do_not_trim() {
     world.grant();
 
     assert_eq!(world.forward.buffered_records(), 0);
+}
+
+#[test]
+fn each_lineage_begins_at_sequence_0() {
+    let mut world = acknowledged_at_a();
+    world.mirror(1);
+    world.fail_over(1);
+    world.accept(1);
+
+    while world.wire.is_empty() {
+        world.operate();
+    }
+
+    let first = &world.wire[0];
+    assert_eq!((first.epoch, first.sequence, first.entry.ordinal), (2, 0, 1));
+}
+
+#[test]
+fn a_batch_whose_successor_is_acknowledged_is_not_sent_again() {
+    let mut world = acknowledged_at_a();
+    world.accept(1);
+    world.accept(1);
+    world.wire.clear();
+
+    world.on(Event::Sent { ordinal: 1, outcome: Outcome::Unknown });
+    world.on(Event::Sent { ordinal: 2, outcome: Outcome::Acknowledged { base_offset: 2 } });
+
+    assert!(world.forward.is_acknowledged(3));
+}
+
+#[test]
+fn a_restart_reads_the_regions_log_before_it_sends() {
+    let mut world = acknowledged_at_a();
+    world.accept(1);
+    world.crash();
+
+    assert!(matches!(world.operations.front(), Some(Command::Look { from: 1, .. })));
 }
 
 #[test]
