@@ -328,7 +328,7 @@ impl Brain {
             if let Some(ended) = timeline.recorded(entry, now) {
                 self.metrics.phase_took(kind, ended.phase, ended.took);
             }
-            let mut events = publish::entry_events(entry, state, &timeline);
+            let mut events = publish::entry_events(entry, state, &timeline, &self.config.regions[0]);
             if let Entry::Outcome { outcome, id, .. } = entry {
                 let effect = self.effects.remove(id);
                 match outcome {

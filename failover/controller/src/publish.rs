@@ -78,7 +78,12 @@ pub(crate) fn health(standing: &Standing, verdict: Verdict) -> &'static str {
 }
 
 /// The events that an entry is to people. Most entries are only the journal's business.
-pub(crate) fn entry_events(entry: &Entry, state: &State, timeline: &Timeline) -> Vec<NewEvent> {
+pub(crate) fn entry_events(
+    entry: &Entry,
+    state: &State,
+    timeline: &Timeline,
+    declared_primary: &RegionName,
+) -> Vec<NewEvent> {
     match entry {
         Entry::Decided(decided) => {
             let code = match decided.kind {
@@ -103,7 +108,9 @@ pub(crate) fn entry_events(entry: &Entry, state: &State, timeline: &Timeline) ->
         Entry::Aborted { reason, operation, .. } => {
             vec![NewEvent::new("switchover-aborted", reason.to_string()).with("operation", operation)]
         }
-        Entry::Finished { operation, result, .. } => finished(*operation, result, state, timeline),
+        Entry::Finished { operation, result, .. } => {
+            finished(*operation, result, state, timeline, declared_primary)
+        }
         Entry::Paused { by, .. } => vec![NewEvent::new("paused", format!("automation paused by {by}"))],
         Entry::Resumed { by, .. } => {
             vec![NewEvent::new("resumed", format!("automation resumed by {by}"))]
@@ -119,6 +126,7 @@ fn finished(
     result: &OperationResult,
     state: &State,
     timeline: &Timeline,
+    declared_primary: &RegionName,
 ) -> Vec<NewEvent> {
     let Some(summary) = timeline.summary(operation) else { return Vec::new() };
     let (from, to) = (&summary.from, &summary.to);
@@ -136,13 +144,18 @@ fn finished(
         Kind::Failover => {
             vec![event("failover-finished", format!("{to} serves, {took:?} after the first symptom"))]
         }
-        Kind::Switchover => vec![event("switchover-finished", format!("{to} serves, nothing lost"))],
+        Kind::Switchover => {
+            let text = format!("{to} serves, nothing lost");
+            let mut events = vec![event("switchover-finished", text.clone())];
+            if to == declared_primary {
+                events.push(event("failback-finished", text));
+            }
+            events
+        }
         Kind::Return => {
-            let tail = match state.standings.get(from) {
-                Some(Standing::Fenced { divergence, .. }) => divergence.offsets(),
-                Some(Standing::Primary | Standing::Standby | Standing::Lost { .. } | Standing::Resyncing)
-                | None => 0,
-            };
+            // By the same reading of the log ends that sealed the region.
+            let own = state.loss.as_ref().filter(|loss| loss.region == *from);
+            let tail = own.map_or(0, leeward_failover_core::LossStatement::lower);
             let text = format!("{from} is back and sealed; {tail} offsets of it never left it");
             vec![event("region-fenced", text).with("region", from).with("tail_offsets", tail)]
         }

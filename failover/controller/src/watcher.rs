@@ -14,7 +14,7 @@ use crate::{
     brain::{BrainHandle, Message},
     clock::Clock,
     events::{Events, NewEvent},
-    limits::{CAUGHT_UP_WITHIN, LINK_LOOK_EVERY},
+    limits::{CAUGHT_UP_WITHIN, LINK_CUT_LOOKS, LINK_LOOK_EVERY},
     links::{self, Links},
     metrics::Metrics,
 };
@@ -79,6 +79,8 @@ pub(crate) struct Watcher {
 
 #[derive(Default)]
 struct Told {
+    /// Looks in a row at which the link was cut: one observer sees a region die or return before another does.
+    cut_looks: u32,
     down: bool,
     behind: bool,
     link: Option<(RegionName, RegionName)>,
@@ -94,7 +96,7 @@ impl Watcher {
             let Ok(wanted) = self.brain.ask(wanted).await else { return };
             let link = (wanted.source.clone(), wanted.target.clone());
             if told.link.as_ref() != Some(&link) {
-                told = Told { down: false, behind: true, link: Some(link.clone()) };
+                told = Told { behind: true, link: Some(link.clone()), ..Told::default() };
                 self.board.replies.lock().clear();
             }
             match self.links.status(&wanted.source, &wanted.target).await {
@@ -132,7 +134,8 @@ impl Watcher {
 
     fn tell(&self, wanted: &Wanted, reply: Option<&LinkReply>, told: &mut Told) {
         let dark = reply.is_some_and(|reply| reply.state == "source-dark") && wanted.source_healthy;
-        let down = wanted.cut || dark;
+        told.cut_looks = if wanted.cut || dark { told.cut_looks.saturating_add(1) } else { 0 };
+        let down = told.cut_looks >= LINK_CUT_LOOKS;
         let caught_up =
             reply.is_some_and(|reply| reply.state == "running" && report_within(reply, CAUGHT_UP_WITHIN));
         let link = format!("{}>{}", wanted.source, wanted.target);

@@ -89,7 +89,7 @@ fn judge(config: &Config, region: &RegionName, votes: &BTreeMap<RegionName, Vote
         Vote::Gray(level) => Some(*level),
         Vote::Up | Vote::Suspect(_) | Vote::Down(_) | Vote::Silent | Vote::Abstains => None,
     });
-    let suspected = votes.values().any(|vote| matches!(vote, Vote::Suspect(_)));
+    let suspecting = votes.values().filter(|vote| matches!(vote, Vote::Suspect(_))).count();
     let reached = votes.values().any(reaches);
 
     if down.len() >= config.quorum {
@@ -97,7 +97,7 @@ fn judge(config: &Config, region: &RegionName, votes: &BTreeMap<RegionName, Vote
             (Verdict::Suspect, Cause::Isolated)
         } else if reached {
             (Verdict::Suspect, Cause::Disagreement)
-        } else if suspected {
+        } else if suspecting > 0 {
             (Verdict::Suspect, Cause::Failing)
         } else if votes.len() < OBSERVERS_MIN {
             (Verdict::Suspect, Cause::TooFewObservers)
@@ -108,13 +108,15 @@ fn judge(config: &Config, region: &RegionName, votes: &BTreeMap<RegionName, Vote
     if let Some(level) = gray {
         return (Verdict::Suspect, Cause::Gray { level });
     }
-    match (down.is_empty(), reached, suspected) {
-        (true, _, true) | (false, false, _) => (Verdict::Suspect, Cause::Failing),
-        (true, true, false) => (Verdict::Healthy, Cause::AllWell),
-        (true, false, false) => (Verdict::Unknown, Cause::NothingHeard),
-        (false, true, _) => {
+    match (down.is_empty(), reached) {
+        // One observer's one bad round says more about the observer.
+        (true, true) if suspecting < config.quorum => (Verdict::Healthy, Cause::AllWell),
+        (true, false) if suspecting == 0 => (Verdict::Unknown, Cause::NothingHeard),
+        // Who is down to one observer and failing for another may be about to be lost: no link's loss yet.
+        (false, true) if suspecting == 0 => {
             (Verdict::Healthy, Cause::LinkLoss { cut_off: down.into_iter().cloned().collect() })
         }
+        (true | false, true | false) => (Verdict::Suspect, Cause::Failing),
     }
 }
 
@@ -135,6 +137,20 @@ mod tests {
         let verdict = judged(Vote::Up, DOWN, Vote::Up);
 
         assert_eq!(verdict, (Verdict::Healthy, Cause::LinkLoss { cut_off: vec![name("b")] }));
+    }
+
+    #[test]
+    fn a_region_that_fails_for_a_second_observer_is_suspect_and_no_link_loss() {
+        let verdict = judged(Vote::Up, Vote::Suspect(Level::Tcp), DOWN);
+
+        assert_eq!(verdict, (Verdict::Suspect, Cause::Failing));
+    }
+
+    #[test]
+    fn one_observers_bad_round_is_no_suspicion() {
+        let verdict = judged(Vote::Up, Vote::Suspect(Level::Metadata), Vote::Up);
+
+        assert_eq!(verdict, (Verdict::Healthy, Cause::AllWell));
     }
 
     #[test]
