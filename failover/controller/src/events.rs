@@ -18,7 +18,7 @@ use crate::limits::{EVENTS_FILE_BYTES_MAX, EVENTS_FOLLOWED, EVENTS_KEPT};
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// Counted from 1 since the controller began; not across its restarts.
+    /// Counted from 1, on across restarts as long as the events' file is there.
     pub number: u64,
     pub at: WallTime,
     pub source: String,
@@ -70,8 +70,10 @@ impl Events {
     /// Opens the file of events. Without it events are still kept in memory: they never stop a failover.
     pub(crate) fn open(folder: &Path) -> Self {
         let path = folder.join("events.ndjson");
+        let ring = read_back(&path);
+        let next = ring.back().map_or(1, |last| last.number + 1);
         let (file, file_bytes) = open(&path);
-        let kept = Kept { ring: VecDeque::new(), next: 1, file, file_bytes };
+        let kept = Kept { ring, next, file, file_bytes };
         Self { kept: Mutex::new(kept), path, followers: broadcast::channel(EVENTS_FOLLOWED).0 }
     }
 
@@ -115,6 +117,15 @@ impl Events {
     }
 }
 
+/// The newest events of the file. A line that a kill cut short is left out.
+fn read_back(path: &Path) -> VecDeque<Event> {
+    let Ok(text) = std::fs::read(path) else { return VecDeque::new() };
+    let lines = text.split(|byte| *byte == b'\n').rev().filter_map(|line| serde_json::from_slice(line).ok());
+    let mut newest: VecDeque<Event> = lines.take(EVENTS_KEPT).collect();
+    newest.make_contiguous().reverse();
+    newest
+}
+
 fn open(path: &Path) -> (Option<File>, u64) {
     match OpenOptions::new().create(true).append(true).open(path) {
         Ok(file) => {
@@ -144,6 +155,22 @@ mod tests {
 
         let texts: Vec<&str> = after.iter().map(|event| event.text.as_str()).collect();
         assert_eq!(texts, ["two", "three"]);
+    }
+
+    #[test]
+    fn numbers_go_on_after_a_restart() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let add = |text| {
+            let events = Events::open(folder.path());
+            events.add(NewEvent::new("test", text), FencingEpoch::FIRST, WallTime::from_millis(0));
+            events.after(0).0
+        };
+        add("one");
+
+        let events = add("two");
+
+        let told: Vec<_> = events.iter().map(|event| (event.number, event.text.as_str())).collect();
+        assert_eq!(told, [(1, "one"), (2, "two")]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use leeward_failover_core::{
     Entry, Kind, Notice, Operation, OperationResult, Promotion, Stage, Standing, State, Verdict,
 };
-use leeward_model::RegionName;
+use leeward_model::{LinkName, RegionName};
 use leeward_proto::control::PromotedPartition;
 
 use crate::{events::NewEvent, gateways::Leave, timeline::Timeline};
@@ -145,12 +145,9 @@ fn finished(
             vec![event("failover-finished", format!("{to} serves, {took:?} after the first symptom"))]
         }
         Kind::Switchover => {
-            let text = format!("{to} serves, nothing lost");
-            let mut events = vec![event("switchover-finished", text.clone())];
-            if to == declared_primary {
-                events.push(event("failback-finished", text));
-            }
-            events
+            let failback = to == declared_primary;
+            let code = if failback { "failback-finished" } else { "switchover-finished" };
+            vec![event(code, format!("{to} serves, nothing lost"))]
         }
         Kind::Return => {
             // By the same reading of the log ends that sealed the region.
@@ -160,7 +157,7 @@ fn finished(
             vec![event("region-fenced", text).with("region", from).with("tail_offsets", tail)]
         }
         Kind::Resync { .. } => {
-            let link = format!("{to}>{from}");
+            let link = LinkName::between(to, from);
             let text = format!("{from} has everything that {to} has");
             vec![event("mirror-caught-up", text).with("region", from).with("link", link)]
         }

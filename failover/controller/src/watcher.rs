@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use leeward_failover_core::{Engine, Now, Standing, Verdict};
-use leeward_model::{FencingEpoch, RegionName};
+use leeward_model::{FencingEpoch, LinkName, RegionName};
 use leeward_proto::link::LinkReply;
 use parking_lot::Mutex;
 use tokio::time::{MissedTickBehavior, interval};
@@ -138,7 +138,7 @@ impl Watcher {
         let down = told.cut_looks >= LINK_CUT_LOOKS;
         let caught_up =
             reply.is_some_and(|reply| reply.state == "running" && report_within(reply, CAUGHT_UP_WITHIN));
-        let link = format!("{}>{}", wanted.source, wanted.target);
+        let link = LinkName::between(&wanted.source, &wanted.target);
         if down != told.down {
             told.down = down;
             let (code, text) = if down {
