@@ -76,7 +76,7 @@ ROWS = [
     ]),
     ("Failovers", [
         ("In progress", "timeseries", "none", "The phase that runs.",
-         [("{{kind}} {{phase}}", "max by (kind, phase) (leeward_failover_in_progress{%s})")]),
+         [("{{kind}} {{phase}}", "max by (kind, phase) (leeward_failover_in_progress{%s}) or vector(0)")]),
         ("Finished", "stat", "none", "Since the process started, by kind and result.",
          [("{{kind}} {{result}}", "sum by (kind, result) (leeward_failover_total{%s})")]),
         ("Last RTO and budget", "stat", "s", "Measured at the last failover, beside the policy's promise.",

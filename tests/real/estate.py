@@ -1,17 +1,20 @@
-"""Leeward's own processes, as a suite starts them: `leeward serve` with settings from the environment."""
+"""Leeward's own processes, as a suite starts them: `leeward serve` with settings from the environment, `leeward up`."""
 
 import os
+import re
+import signal
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-from cases import Failed, leeward, until
+from cases import Failed, check, leeward, until
 from kafka import free_port
 
 READY_SECONDS = 40
 STOP_SECONDS = 20
+UP_SECONDS = 75
 
 
 def topology(regions, **changes):
@@ -107,3 +110,91 @@ class Process:
 
     def __exit__(self, *_):
         self.kill()
+
+
+def processes_in(folder):
+    """Ids of the Leeward processes whose command line names the folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_bytes().decode(errors="replace") if entry.name.isdigit() else ""
+        except OSError:
+            continue
+        if "leeward\0serve\0" in words and str(folder) in words:
+            found.append(int(entry.name))
+    return found
+
+
+class Up:
+    """`leeward up`: two embedded regions and everything around them."""
+
+    def __init__(self, folder, *words):
+        self.folder = Path(folder)
+        self.words = words
+        self.log = self.folder / "up.log"
+        self.process = None
+
+    def said(self):
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def address(self, before):
+        """The address that `up` printed after some words."""
+        found = re.search(rf"^\s*{before}\s+(\S+)", self.said(), re.MULTILINE)
+        check(found, f"`up` did not print {before!r}:\n{self.said()[-2000:]}")
+        return found[1]
+
+    @property
+    def gateway(self):
+        return self.address(r"bootstrap\.servers")
+
+    def region(self, name):
+        return self.address(f"or region {name}")
+
+    @property
+    def metrics(self):
+        return re.findall(r"http://\S+/metrics", self.said())
+
+    def command(self, *words, seconds=60):
+        """Runs a verb against this estate."""
+        done = subprocess.run([leeward(), *words, "--config", str(self.folder / "data" / "leeward.toml")],
+                              capture_output=True, text=True, timeout=seconds)
+        check(done.returncode == 0, f"leeward {' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def __enter__(self):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.log, "wb") as output:
+            self.process = subprocess.Popen([leeward(), "up", "--data", str(self.folder / "data"), *self.words],
+                                            stdout=output, stderr=output, start_new_session=True)
+
+        def up():
+            check(self.process.poll() is None, f"`up` ended with {self.process.returncode}:\n{self.said()[-3000:]}")
+            return "Ctrl-C ends everything" in self.said()
+
+        try:
+            until(UP_SECONDS, lambda: f"`up` is ready:\n{self.said()[-3000:]}", up)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def stop(self):
+        """Ctrl-C; nothing may be left."""
+        self.process.send_signal(signal.SIGINT)
+        try:
+            code = self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"`up` did not stop within {STOP_SECONDS} s:\n{self.said()[-2000:]}") from None
+        check(code == 130, f"`up` stopped with {code}:\n{self.said()[-2000:]}")
+        until(2, lambda: f"nothing is left: {processes_in(self.folder)}", lambda: not processes_in(self.folder))
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        for left in processes_in(self.folder):
+            os.kill(left, signal.SIGKILL)

@@ -2,11 +2,13 @@
 """A real Prometheus against a running estate.
 
     tests/real/metrics.py                                        # the files alone: rules, their tests, the dashboard
+    tests/real/metrics.py --live                                 # starts `leeward up` with load, changes regions once
     tests/real/metrics.py --url http://127.0.0.1:9644/metrics... [--seconds 40]
 
-Without addresses: promtool checks the rules and runs their unit tests, every alert has a case that fires and one that
-does not and a line in the runbook, the dashboard is what its script writes. With addresses of a running estate: a real
-Prometheus scrapes them, loads the rules without an error, and every expression of the dashboard must give a series.
+The files: promtool checks the rules and runs their unit tests, every alert has a case that fires and one that does not
+and a line in the runbook, the dashboard is what its script writes. With a running estate that failed over once: a real
+Prometheus scrapes it, loads the rules without an error, every series that a rule or the dashboard names exists (but those
+that wait for an event), and every expression of the dashboard gives a series.
 """
 
 import argparse
@@ -24,11 +26,18 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import parts  # noqa: E402
 from cases import Failed, Suite, check, until  # noqa: E402
+from estate import Up  # noqa: E402
 from kafka import free_port  # noqa: E402
 
 DEPLOY = parts.ROOT / "deploy"
 RULES = DEPLOY / "prometheus" / "leeward.rules.yml"
 DASHBOARD = DEPLOY / "grafana" / "leeward.json"
+
+# Series that are there only while, or once, what they tell has happened.
+ON_EVENT = {
+    "leeward_dns_resolver_agrees", "leeward_dns_update_errors_total", "leeward_failover_in_progress",
+    "leeward_link_gap_records_total",
+}
 
 
 def tool(*words):
@@ -60,6 +69,11 @@ def files(suite):
         sys.path.insert(0, str(DASHBOARD.parent))
         import dashboard
         check(dashboard.text() == DASHBOARD.read_text(), "run deploy/grafana/dashboard.py")
+
+
+def named():
+    """Every series of ours that the rules or the dashboard read."""
+    return set(re.findall(r"(?<![:\w])leeward_\w+", RULES.read_text() + DASHBOARD.read_text()))
 
 
 class Prometheus:
@@ -122,20 +136,37 @@ def scraped(suite, urls, seconds):
 
             until(seconds, lambda: str([rule for group in prometheus.get("/api/v1/rules")["groups"]
                                         for rule in group["rules"] if rule["health"] != "ok"])[:1500], evaluated)
+        with suite.case("every series that a rule or the dashboard names exists"):
+            def missing():
+                found = prometheus.get("/api/v1/label/__name__/values")
+                return named() - ON_EVENT - set(found or ())
+
+            until(seconds, lambda: f"series {sorted(missing())}", lambda: not missing())
         deadline = time.monotonic() + seconds
         for panel, expression in expressions():
             with suite.case(f"panel {panel!r} has series"):
                 until(max(1, deadline - time.monotonic()), expression, lambda: prometheus.series(expression), 0.5)
 
 
+def live(suite, seconds):
+    """A whole estate under load, in which the regions change places while Prometheus looks."""
+    with tempfile.TemporaryDirectory(prefix="leeward-metrics-") as folder, Up(Path(folder)) as estate:
+        with suite.case("the regions change places under load"):
+            estate.command("switchover", "--to", "us-east")
+        scraped(suite, estate.metrics, seconds)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", nargs="+", default=[])
+    parser.add_argument("--live", action="store_true")
     parser.add_argument("--seconds", type=float, default=40)
     given = parser.parse_args()
     parts.prometheus()
     suite = Suite("metrics")
-    if given.url:
+    if given.live:
+        live(suite, given.seconds)
+    elif given.url:
         scraped(suite, given.url, given.seconds)
     else:
         files(suite)
