@@ -23,13 +23,17 @@ impl Running {
     pub(super) async fn take_steps(&mut self, load_began: Instant) {
         let steps = self.run.drill.document.spec.steps.clone();
         let mut since = self.clock.micros();
+        // What a run of faults and actions brings about may come before the last of them.
+        let mut running_on = false;
         for step in &steps {
             if let Some(at) = step.at {
                 sleep_until(load_began + at).await;
             }
-            if matches!(step.kind, StepKind::Fault { .. } | StepKind::Action(_)) {
+            let acts = matches!(step.kind, StepKind::Fault { .. } | StepKind::Action(_));
+            if acts && !running_on {
                 since = self.clock.micros();
             }
+            running_on = acts;
             if let Err(trouble) = self.take_step(step, since).await {
                 self.note("stopped", &trouble);
                 self.troubles.push(trouble);
