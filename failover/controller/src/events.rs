@@ -128,9 +128,15 @@ fn read_back(path: &Path) -> VecDeque<Event> {
 
 fn open(path: &Path) -> (Option<File>, u64) {
     match OpenOptions::new().create(true).append(true).open(path) {
-        Ok(file) => {
+        Ok(mut file) => {
             let bytes = file.metadata().map_or(0, |metadata| metadata.len());
-            (Some(file), bytes)
+            // A line that a kill cut short must not take the next one with it; an empty line says nothing.
+            if bytes > 0
+                && let Err(error) = file.write_all(b"\n")
+            {
+                warn!(%error, "events' file is not writable");
+            }
+            (Some(file), bytes + 1)
         }
         Err(error) => {
             warn!(%error, path = %path.display(), "events are kept in memory only");
