@@ -37,7 +37,7 @@ impl Running {
             self.watch.with(|watched| watched.rpo_curve.iter().map(|(_, millis)| *millis as u64).max());
         let arithmetic = topology.rto_arithmetic();
         let failovers = self.watch.with(|watched| {
-            let over = ["failover-finished", "switchover-finished", "failback-finished"];
+            let over = ["failover-finished", "switchover-finished"];
             watched.events.iter().filter(|seen| over.contains(&seen.happening.code.as_str())).count() as u64
         });
         let measured = Measured {
