@@ -26,8 +26,8 @@ pub(crate) const HAPPENINGS_MAX: usize = 4096;
 /// How long a process may take to end after SIGTERM before it is killed.
 pub(crate) const TERMINATE_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// Longest pause between batches of one stream: low rates are sent one record at a time.
-pub(crate) const BATCH_EVERY: Duration = Duration::from_millis(50);
+/// Pause between batches of one stream, as a producer's linger; slower streams send a record when it is due.
+pub(crate) const BATCH_EVERY: Duration = Duration::from_millis(20);
 
 /// Records in one batch of the load; a stream that falls behind sends batches of this size until it is back.
 pub(crate) const BATCH_RECORDS_MAX: u64 = 500;

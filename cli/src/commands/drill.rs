@@ -31,7 +31,7 @@ pub(crate) async fn run_command(command: &DrillCommand) -> anyhow::Result<Exit> 
     match command {
         DrillCommand::Run { file, runs, clients, pid_files, keep } => {
             let foreign = clients.iter().map(|text| foreign(text)).collect::<anyhow::Result<Vec<_>>>()?;
-            rehearse(file, runs, foreign, by_region(pid_files)?, *keep).await
+            Box::pin(rehearse(file, runs, foreign, by_region(pid_files)?, *keep)).await
         }
         DrillCommand::Report { run } => report(run),
     }

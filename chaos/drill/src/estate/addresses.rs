@@ -7,7 +7,7 @@ use std::{
 };
 
 use leeward_model::RegionName;
-use leeward_policies::{DnsProvider, Kafka, Region, Topology};
+use leeward_policies::{DnsProvider, HostPort, Kafka, Region, Topology};
 
 /// How often a port is tried that must be free on several addresses.
 const PORT_TRIES_MAX: usize = 64;
@@ -106,7 +106,7 @@ impl Addresses {
         }
         let name = topology.spec.failover.dns.first().map(|record| record.name.clone());
         let name_port = match &topology.primary().kafka {
-            Some(Kafka::Cluster(cluster)) => cluster.bootstrap.first().map_or(port, |first| first.port()),
+            Some(Kafka::Cluster(cluster)) => cluster.bootstrap.first().map_or(port, HostPort::port),
             Some(Kafka::Embedded(_)) | None => port,
         };
         let mut http = BTreeMap::new();

@@ -66,7 +66,7 @@ pub(crate) async fn produce(
         let due = (began.elapsed().as_secs_f64() * plan.rate) as u64;
         let records = due.saturating_sub(produced).min(BATCH_RECORDS_MAX);
         if records == 0 {
-            let next = Duration::from_secs_f64(1.0 / plan.rate).min(BATCH_EVERY);
+            let next = Duration::from_secs_f64(1.0 / plan.rate).max(BATCH_EVERY);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,

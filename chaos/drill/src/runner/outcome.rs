@@ -154,6 +154,10 @@ fn rto(outage: Option<(u64, u64)>, phases: &[Phase]) -> Option<u64> {
 }
 
 fn client_views(notes: &Noted, took_micros: u64) -> Vec<ClientView> {
+    // Whoever stopped long before the others did not come back: that silence counts too.
+    let last_acks =
+        notes.ledger.routes().into_iter().filter_map(|route| notes.ledger.ack_times(&route).last().copied());
+    let load_ended = last_acks.max().unwrap_or(took_micros);
     let tenths = usize::try_from(took_micros / TENTH_MICROS).unwrap_or(0) + 1;
     notes
         .ledger
@@ -172,11 +176,7 @@ fn client_views(notes: &Noted, took_micros: u64) -> Vec<ClientView> {
             ClientView {
                 acked: acks.len() as u64,
                 failed: notes.failed.get(&route).copied().unwrap_or(0),
-                silence_max_micros: acks
-                    .windows(2)
-                    .map(|pair| pair[1] - pair[0])
-                    .max()
-                    .unwrap_or(took_micros),
+                silence_max_micros: silence(&acks, load_ended),
                 latency_p50_micros: quantile(0.5),
                 latency_p99_micros: quantile(0.99),
                 latency_max_micros: quantile(1.0),
@@ -189,6 +189,13 @@ fn client_views(notes: &Noted, took_micros: u64) -> Vec<ClientView> {
             }
         })
         .collect()
+}
+
+/// Longest time without an acknowledgement, from the first one to the end of the load.
+fn silence(acks: &[u64], load_ended: u64) -> u64 {
+    let between = acks.windows(2).map(|pair| pair[1] - pair[0]).max();
+    let behind = acks.last().map(|last| load_ended.saturating_sub(*last));
+    between.max(behind).unwrap_or(load_ended)
 }
 
 fn loss_in_words(summary: &FailoverSummary) -> Vec<String> {
