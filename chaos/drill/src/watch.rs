@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use leeward_proto::control::{
-    Event, EventsRequest, StatusReply, StatusRequest, control_client::ControlClient,
+    Event, EventsRequest, FailoverSummary, StatusReply, StatusRequest, control_client::ControlClient,
 };
 use parking_lot::Mutex;
 use tokio::time::{interval, sleep, timeout};
@@ -31,14 +31,14 @@ pub(crate) struct Seen {
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
     pub(crate) status: Option<StatusReply>,
-    /// When `status` was answered, in the drill's microseconds.
-    pub(crate) status_at: u64,
     pub(crate) events: Vec<Seen>,
     pub(crate) events_left_out: u64,
     pub(crate) rpo_curve: Vec<Point>,
     pub(crate) buffer_curve: Vec<Point>,
     /// Looks at which more than one region took writes.
     pub(crate) split_brain: u64,
+    /// The newest emergency failover, whatever came behind it.
+    pub(crate) emergency: Option<FailoverSummary>,
     /// Since when the regions are healthy and the acting link runs, without a break.
     pub(crate) healthy_since: Option<u64>,
 }
@@ -158,8 +158,9 @@ impl Watched {
                 .all(|region| region.health == "healthy")
             && acting.is_some_and(|link| link.state == "running" && link.rpo_millis >= 0);
         self.healthy_since = if healthy { self.healthy_since.or(Some(at)) } else { None };
+        let emergency = status.last_failover.as_ref().filter(|summary| summary.kind == "failover");
+        self.emergency = emergency.cloned().or_else(|| self.emergency.take());
         self.status = Some(status);
-        self.status_at = at;
     }
 
     /// The RPO exposure seen last, in milliseconds.

@@ -29,15 +29,17 @@ impl Running {
             .iter()
             .any(|step| matches!(&step.kind, StepKind::Fault { fault: Fault::RegionDown { .. }, .. }));
         let outage = self.notes.with(|notes| direct_outage(&notes.ledger, self.fault_window));
-        let summary =
-            self.watch.with(|watched| watched.status.as_ref().and_then(|s| s.last_failover.clone()));
+        let (summary, last) = self.watch.with(|watched| {
+            let last = watched.status.as_ref().and_then(|status| status.last_failover.clone());
+            (watched.emergency.clone().filter(|_| has_outage).or_else(|| last.clone()), last)
+        });
         let phases = self.phases(summary.as_ref(), outage, has_outage);
         let rto_micros = has_outage.then(|| rto(outage, &phases)).flatten();
         let rpo_max_millis =
             self.watch.with(|watched| watched.rpo_curve.iter().map(|(_, millis)| *millis as u64).max());
         let arithmetic = topology.rto_arithmetic();
         let failovers = self.watch.with(|watched| {
-            let over = ["failover-finished", "switchover-finished"];
+            let over = ["failover-finished", "switchover-finished", "failback-finished"];
             watched.events.iter().filter(|seen| over.contains(&seen.happening.code.as_str())).count() as u64
         });
         let measured = Measured {
@@ -85,7 +87,7 @@ impl Running {
             buffer_curve: self.watch.with(|watched| watched.buffer_curve.clone()),
             judgement,
             groups,
-            loss_statement: summary.iter().flat_map(loss_in_words).collect(),
+            loss_statement: last.iter().flat_map(loss_in_words).collect(),
             faults: self.faults.clone(),
             happenings,
             rto_arithmetic: arithmetic

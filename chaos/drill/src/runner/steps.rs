@@ -288,5 +288,5 @@ fn is_awaited(seen: &Seen, event: &AwaitedEvent, since: u64) -> bool {
         && seen.happening.at + CLOCK_GRAIN_MICROS >= since
         && says("region", event.region.as_ref().map(ToString::to_string))
         && says("to", event.to.as_ref().map(ToString::to_string))
-        && says("link", event.link.as_ref().map(|link| format!("{}>{}", link.from, link.to)))
+        && says("link", event.link.as_ref().map(|link| link.name().to_string()))
 }
