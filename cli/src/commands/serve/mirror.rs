@@ -1,5 +1,7 @@
 //! The links of this process: all that end in the regions in which it stands.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use leeward_mirror::{Begin, GapPolicy, LinkConfig, LinkHandle, LinkService, MirrorMetrics, Naming};
 use leeward_model::LinkName;
@@ -13,6 +15,13 @@ use tracing::{error, info};
 
 use super::{kafka, role::Running, site::Site};
 use crate::http::ReadyCheck;
+
+/// Wait for one answer from the other region, beyond what it was asked to wait. Reached: the connection is given up. A
+/// network that swallows packets gives no other sign, and what is at risk grows until somebody notices.
+const SOURCE_ANSWER_WAIT: Duration = Duration::from_secs(6);
+
+/// Wait for one connection to the other region. Reached: another is tried.
+const SOURCE_CONNECT_WAIT: Duration = Duration::from_secs(2);
 
 /// Starts the links, and answers for them.
 ///
@@ -47,7 +56,9 @@ pub(super) async fn start(site: &mut Site, running: &mut Vec<Running>) -> anyhow
 
 async fn config(site: &Site, source: &Region, target: &Region) -> anyhow::Result<LinkConfig> {
     let replication = &site.topology.spec.replication;
-    let from = kafka::client(site, source, "mirror").await?;
+    let mut from = kafka::client(site, source, "mirror").await?;
+    from.timeouts.request = from.timeouts.request.min(SOURCE_ANSWER_WAIT);
+    from.timeouts.connect = from.timeouts.connect.min(SOURCE_CONNECT_WAIT);
     let to = kafka::client(site, target, "mirror").await?;
     let name = LinkName::between(&source.name, &target.name);
     let folder = site.data.join("link").join(name.as_str());
