@@ -1,12 +1,13 @@
 //! A region's agent: probes both regions from its place, holds its region's lease, and seals the region when the
 //! lease runs out or the controller says so.
 
+mod duty;
+
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use leeward_failover_core::{LevelRule, Probe};
-use leeward_proto::region::{
-    AgentInstruction, AgentReport, ProbeReport, SealReport, region_client::RegionClient,
-};
+use leeward_model::RegionName;
+use leeward_proto::region::{AgentReport, ProbeReport, region_client::RegionClient};
 use parking_lot::Mutex;
 use tokio::{
     sync::mpsc,
@@ -17,6 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::Endpoint;
 use tracing::{info, warn};
 
+use self::duty::{Duty, Sealing};
 use crate::{
     config::AgentConfig,
     fencer::Fencer,
@@ -33,42 +35,7 @@ pub enum AgentError {
     #[error("controller's address `{address}` is none")]
     Address { address: String, source: tonic::transport::Error },
     #[error("agent in {region} was given no cluster of its own region")]
-    NoOwnCluster { region: leeward_model::RegionName },
-}
-
-/// What the agent was told, and what it did about it.
-#[derive(Debug)]
-struct Duty {
-    epoch: u64,
-    /// Whether this region is the acting primary, as far as the agent was told.
-    held: bool,
-    lease_until: Instant,
-    told_to_seal: bool,
-    sealed: bool,
-    seen: String,
-}
-
-impl Duty {
-    fn must_seal(&self, seals_itself: bool, now: Instant) -> bool {
-        self.told_to_seal || (seals_itself && self.held && now >= self.lease_until)
-    }
-
-    /// Takes an instruction that answers a report sent at `sent_at`. One of an older epoch is ignored.
-    fn take(&mut self, instruction: &AgentInstruction, sent_at: Instant) {
-        if instruction.epoch < self.epoch {
-            return;
-        }
-        self.epoch = instruction.epoch;
-        self.told_to_seal = instruction.seal;
-        self.held = instruction.serves;
-        if instruction.lease_millis > 0 {
-            self.lease_until = sent_at + Duration::from_millis(instruction.lease_millis);
-        }
-    }
-
-    fn report(&self) -> SealReport {
-        SealReport { epoch: self.epoch, sealed: self.sealed, seen: self.seen.clone() }
-    }
+    NoOwnCluster { region: RegionName },
 }
 
 /// A running agent.
@@ -91,28 +58,30 @@ impl Agent {
             .connect_timeout(LINK_ASK_TIMEOUT);
         let own = config.clusters.iter().find(|(region, _)| *region == config.region);
         let own = own.ok_or_else(|| AgentError::NoOwnCluster { region: config.region.clone() })?;
+        let notes = RedbLog::open(&config.data)?;
+        let served = notes.serves(&config.region)?;
+        let sealing = if notes.sealed(&config.region)?.is_empty() { Sealing::Open } else { Sealing::Begun };
         let fencer = Fencer::new(
             config.region.clone(),
             Arc::clone(&own.1),
             config.protected.clone(),
             config.seal_default,
-            RedbLog::open(&config.data)?,
+            notes.clone(),
         );
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         let (samples, inbox) = mpsc::channel(MAILBOX);
         probes::start(&config.region, &config.clusters, &config.detect, &samples, &tasks, &shutdown);
-        let duty = Arc::new(Mutex::new(Duty {
-            epoch: 0,
-            held: false,
-            lease_until: Instant::now(),
-            told_to_seal: false,
-            sealed: false,
-            seen: String::new(),
-        }));
+        let duty = Arc::new(Mutex::new(Duty::new(served, sealing, config.lease, Instant::now())));
         let round =
             config.detect.values().map(|rule: &LevelRule| rule.every).min().unwrap_or(LINK_ASK_TIMEOUT);
-        let exchange =
-            Exchange { region: config.region.to_string(), round, duty: Arc::clone(&duty), endpoint };
+        let exchange = Exchange {
+            region: config.region.clone(),
+            round,
+            duty: Arc::clone(&duty),
+            endpoint,
+            notes,
+            served,
+        };
         tasks.spawn(until(shutdown.clone(), exchange.run(inbox)));
         tasks.spawn(until(shutdown.clone(), guard(fencer, duty, config.seals_itself, round)));
         tasks.close();
@@ -135,14 +104,17 @@ async fn until(shutdown: CancellationToken, work: impl Future<Output = ()>) {
 }
 
 struct Exchange {
-    region: String,
+    region: RegionName,
     round: Duration,
     duty: Arc<Mutex<Duty>>,
     endpoint: Endpoint,
+    notes: RedbLog,
+    /// Whether the notes say that the region serves.
+    served: bool,
 }
 
 impl Exchange {
-    async fn run(self, mut samples: mpsc::Receiver<Sample>) {
+    async fn run(mut self, mut samples: mpsc::Receiver<Sample>) {
         loop {
             if let Err(error) = self.attend(&mut samples).await {
                 warn!(region = %self.region, %error, "controller is not reached");
@@ -152,7 +124,7 @@ impl Exchange {
     }
 
     async fn attend(
-        &self,
+        &mut self,
         samples: &mut mpsc::Receiver<Sample>,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let mut client = RegionClient::new(self.endpoint.connect().await?);
@@ -174,6 +146,7 @@ impl Exchange {
                     }
                     if let Some((_, sent_at)) = sent.front().filter(|(number, _)| *number == instruction.number) {
                         self.duty.lock().take(&instruction, *sent_at);
+                        self.note();
                     }
                 }
                 _ = rounds.tick() => {
@@ -187,12 +160,24 @@ impl Exchange {
                         sent.pop_front();
                     }
                     sent.push_back((number, Instant::now()));
-                    let report = AgentReport { agent: self.region.clone(), number, probes, seal };
+                    let report = AgentReport { agent: self.region.to_string(), number, probes, seal };
                     if reports.try_send(report).is_err() {
                         return Ok(());
                     }
                 }
             }
+        }
+    }
+
+    /// Notes durably whether the region serves, for the process after this one.
+    fn note(&mut self) {
+        let Some(serves) = self.duty.lock().serves() else { return };
+        if serves == self.served {
+            return;
+        }
+        match self.notes.note_serving(&self.region, serves) {
+            Ok(()) => self.served = serves,
+            Err(error) => warn!(region = %self.region, %error, "role was not noted"),
         }
     }
 }
@@ -214,31 +199,37 @@ async fn guard(fencer: Fencer, duty: Arc<Mutex<Duty>>, seals_itself: bool, round
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         rounds.tick().await;
-        let (must_seal, sealed) = {
+        let (must_seal, may_open, sealing) = {
             let duty = duty.lock();
-            (duty.must_seal(seals_itself, Instant::now()), duty.sealed)
+            (duty.must_seal(seals_itself, Instant::now()), duty.may_open(), duty.sealing)
         };
-        match (must_seal, sealed) {
-            (true, false) => match fencer.seal().await {
-                Ok(seal) => {
-                    let seen = format!("{} of {} brokers refuse writes", seal.brokers_refusing, seal.brokers);
-                    info!(%seen, complete = seal.is_complete(), "region sealed");
-                    let mut duty = duty.lock();
-                    duty.sealed = seal.is_complete();
-                    duty.seen = seen;
+        match (must_seal, sealing) {
+            (true, Sealing::Open | Sealing::Begun) => {
+                duty.lock().sealing = Sealing::Begun;
+                match fencer.seal().await {
+                    Ok(seal) => {
+                        let seen =
+                            format!("{} of {} brokers refuse writes", seal.brokers_refusing, seal.brokers);
+                        info!(%seen, complete = seal.is_complete(), "region sealed");
+                        let mut duty = duty.lock();
+                        if seal.is_complete() {
+                            duty.sealing = Sealing::Complete;
+                        }
+                        duty.seen = seen;
+                    }
+                    Err(error) => duty.lock().seen = error.to_string(),
                 }
-                Err(error) => duty.lock().seen = error.to_string(),
-            },
-            (false, true) => match fencer.unseal().await {
+            }
+            (false, Sealing::Begun | Sealing::Complete) if may_open => match fencer.unseal().await {
                 Ok(_) => {
                     info!("region opened");
                     let mut duty = duty.lock();
-                    duty.sealed = false;
+                    duty.sealing = Sealing::Open;
                     duty.seen = String::new();
                 }
                 Err(error) => duty.lock().seen = error.to_string(),
             },
-            (true, true) | (false, false) => {}
+            (true, Sealing::Complete) | (false, Sealing::Open | Sealing::Begun | Sealing::Complete) => {}
         }
     }
 }

@@ -51,7 +51,7 @@ pub(crate) enum Message {
 pub(crate) struct Duty {
     pub(crate) epoch: FencingEpoch,
     pub(crate) serves: bool,
-    /// These reports renewed the region's lease.
+    /// The region's lease was renewed, by these reports or because it learns that it serves.
     pub(crate) renewed: bool,
     pub(crate) seal: bool,
 }
@@ -124,6 +124,8 @@ pub(crate) struct Brain {
     handles: HashMap<EffectId, AbortHandle>,
     /// Effects that were begun and have no outcome.
     effects: HashMap<EffectId, Effect>,
+    /// Which region was told that it serves, and under which epoch.
+    serving_told: Option<(RegionName, FencingEpoch)>,
 }
 
 /// What a brain is made of.
@@ -171,6 +173,7 @@ impl Brain {
             running: JoinSet::new(),
             handles: HashMap::new(),
             effects: HashMap::new(),
+            serving_told: None,
         };
         (brain, seen)
     }
@@ -217,6 +220,18 @@ impl Brain {
         }
     }
 
+    /// A region that learns that it serves has a lease from the start: it must not seal before its first probes.
+    fn grant_first(&mut self, agent: &RegionName) {
+        let state = self.engine.state();
+        let serving = (agent.clone(), state.epoch);
+        if state.serving.as_ref() != Some(agent) {
+            self.serving_told.take_if(|(told, _)| told == agent);
+        } else if self.serving_told.as_ref() != Some(&serving) {
+            self.engine.grant_first(agent, self.clock.now().monotonic);
+            self.serving_told = Some(serving);
+        }
+    }
+
     async fn message(&mut self, message: Message) -> Result<(), BrainError> {
         match message {
             Message::Reports(reports) => {
@@ -229,6 +244,7 @@ impl Brain {
                 for report in reports {
                     self.event(Event::Report(report)).await?;
                 }
+                self.grant_first(&agent);
                 let state = self.engine.state();
                 // The agent may have gone away meanwhile.
                 let _ = reply.send(Duty {

@@ -81,6 +81,8 @@ pub struct AgentConfig {
     pub seal_default: bool,
     /// Whether the agent seals its own region when its lease runs out.
     pub seals_itself: bool,
+    /// How long a region may write without being heard; the policy's, as the controller has it.
+    pub lease: Duration,
     /// Folder of the agent's notes on seals.
     pub data: PathBuf,
 }

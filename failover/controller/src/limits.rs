@@ -40,7 +40,8 @@ pub(crate) const LINK_CUT_LOOKS: u32 = 5;
 pub(crate) const LINK_ASK_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often links are looked at.
 pub(crate) const LINK_LOOK_EVERY: Duration = Duration::from_millis(200);
-/// One whole try of a promotion's writes, a redirection or a verification.
+/// One whole try of a promotion's writes, a redirection or a verification; a redirection has each
+/// name's own wait for resolvers on top. Reached: the try fails and is repeated by the brain.
 pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(15);
 /// One try to see a link caught up. Reached: the try fails and is repeated by the brain.
 pub(crate) const CATCH_UP_TIMEOUT: Duration = Duration::from_mins(2);

@@ -53,8 +53,8 @@ async fn publish_first(redirector: &dyn Redirector, shared: &Shared) {
             Ok(published) if published.epoch.is_some() => return,
             Ok(_) => {
                 if let Some((region, epoch)) = resting(shared) {
-                    let moving =
-                        tokio::time::timeout(STEP_TIMEOUT, redirector.redirect(&region, epoch)).await;
+                    let bound = STEP_TIMEOUT + redirector.confirm_within();
+                    let moving = tokio::time::timeout(bound, redirector.redirect(&region, epoch)).await;
                     match moving {
                         Ok(Ok(_)) => info!(name = redirector.name(), %region, "name published"),
                         Ok(Err(error)) => warn!(name = redirector.name(), %error, "name was not published"),

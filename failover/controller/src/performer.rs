@@ -63,9 +63,11 @@ impl Performer {
                 let sealed = self.links.seal(&source, &target, epoch, &drain, self.drain_max).await;
                 sealed.map(|positions| Outcome::LinkDrained { positions }).map_err(told)
             }
-            Effect::Promote { region, fence } => bounded(self.promote(&region, &fence)).await,
-            Effect::UpdateDns { region, epoch } => bounded(self.redirect(&region, epoch)).await,
-            Effect::Verify { region, epoch } => bounded(self.verify(&region, epoch)).await,
+            Effect::Promote { region, fence } => bounded(STEP_TIMEOUT, self.promote(&region, &fence)).await,
+            Effect::UpdateDns { region, epoch } => {
+                bounded(redirect_bound(&self.redirectors), self.redirect(&region, epoch)).await
+            }
+            Effect::Verify { region, epoch } => bounded(STEP_TIMEOUT, self.verify(&region, epoch)).await,
             Effect::Quarantine { region, survivor, epoch, tails } => {
                 self.quarantine(&region, &survivor, epoch, &tails).await
             }
@@ -177,6 +179,12 @@ impl Performer {
     }
 }
 
-async fn bounded(step: impl Future<Output = Attempt>) -> Attempt {
-    timeout(STEP_TIMEOUT, step).await.unwrap_or_else(|_| Err(format!("took longer than {STEP_TIMEOUT:?}")))
+/// Names are moved one after the other, and each may wait for its resolvers.
+pub(crate) fn redirect_bound(redirectors: &[Arc<dyn Redirector>]) -> Duration {
+    let waits = redirectors.iter().map(|redirector| redirector.confirm_within());
+    waits.fold(STEP_TIMEOUT, Duration::saturating_add)
+}
+
+async fn bounded(bound: Duration, step: impl Future<Output = Attempt>) -> Attempt {
+    timeout(bound, step).await.unwrap_or_else(|_| Err(format!("took longer than {bound:?}")))
 }

@@ -26,6 +26,7 @@ struct Inner {
     commits: Vec<(GroupName, Vec<(TopicPartition, TargetOffset)>)>,
     quarantined: u64,
     deaf: Vec<BrokerId>,
+    seals: u64,
 }
 
 /// State that a test changes from outside.
@@ -64,10 +65,16 @@ impl PretendCluster {
 
     pub(crate) fn set_bytes(&self, topic: &TopicName, bytes: Option<u64>) {
         let mut inner = self.inner.lock();
+        inner.seals += u64::from(bytes == Some(0));
         match bytes {
             Some(bytes) => inner.bytes.insert(topic.clone(), bytes),
             None => inner.bytes.remove(topic),
         };
+    }
+
+    /// How often a topic was made to refuse writes.
+    pub(crate) fn seals(&self) -> u64 {
+        self.inner.lock().seals
     }
 
     pub(crate) fn bytes(&self, topic: &TopicName) -> Option<u64> {

@@ -209,3 +209,24 @@ pub(crate) fn effect_event(effect: &leeward_failover_core::Effect) -> Option<New
         | Effect::AwaitCaughtUp { .. } => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use leeward_failover_core::Entry;
+    use leeward_model::WallTime;
+
+    use super::*;
+
+    #[test]
+    fn nobody_is_to_be_sealed_when_a_topology_is_formed() {
+        let [primary, standby] = ["a", "b"].map(|name| RegionName::new(name).expect("legal"));
+        let formed = Entry::Formed {
+            primary: primary.clone(),
+            standby: standby.clone(),
+            at: WallTime::from_millis(0),
+        };
+        let state = State::formed(&formed).expect("it is the first entry");
+
+        assert!(!must_be_sealed(&state, &primary) && !must_be_sealed(&state, &standby));
+    }
+}

@@ -5,7 +5,7 @@ mod managed;
 mod resolvers;
 mod rfc2136;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use futures::future::BoxFuture;
 use leeward_model::{FencingEpoch, RegionName};
@@ -65,6 +65,9 @@ pub trait Redirector: fmt::Debug + Send + Sync {
 
     /// The provider's name in metrics.
     fn provider(&self) -> &str;
+
+    /// What a move may wait for servers and resolvers to follow, beside its own exchanges.
+    fn confirm_within(&self) -> Duration;
 
     /// Moves the name, and returns when the authoritative servers answer the new region.
     fn redirect<'a>(

@@ -184,6 +184,16 @@ impl Engine {
         self.leases.renewed_at(region).is_some_and(|renewed_at| renewed_at >= since)
     }
 
+    /// Gives the serving region a lease before it was heard well: it has just learned that it serves. `false` where
+    /// it does not serve.
+    pub fn grant_first(&mut self, region: &RegionName, now: Instant) -> bool {
+        let serves = self.state.serving.as_ref() == Some(region);
+        if serves {
+            self.leases.renew(region, now);
+        }
+        serves
+    }
+
     pub fn health(&self, region: &RegionName, now: Instant) -> RegionHealth {
         quorum::health(&self.config, &self.detector, region, now)
     }

@@ -29,6 +29,7 @@ pub(super) async fn start(site: &mut Site, running: &mut Vec<Running>) -> anyhow
             protected: failover::protected(&site.topology),
             seal_default: failover::seals_default(&site.topology),
             seals_itself: failover::seals_writes(&site.topology),
+            lease: site.topology.spec.failover.fencing.lease,
             data,
         };
         let agent = Agent::start(&config)

@@ -72,6 +72,7 @@ impl Regions {
             protected: Protected::new(|_| true),
             seal_default: true,
             seals_itself: true,
+            lease: core().lease.duration,
             data: self.folder.path().join(format!("agent-{region}")),
         };
         Agent::start(&config).expect("started")

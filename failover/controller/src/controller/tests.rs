@@ -170,6 +170,7 @@ impl World {
 
     /// A controller with agents in both regions, once it sees them well.
     async fn start(&mut self, core: Config) -> Controller {
+        let lease = core.lease.duration;
         let config = self.config(core, "127.0.0.1:0".parse().expect("an address"));
         let controller = Controller::start(config).await.expect("started");
         for region in ["a", "b"] {
@@ -184,6 +185,7 @@ impl World {
                 protected: Protected::new(|_| true),
                 seal_default: false,
                 seals_itself: true,
+                lease,
                 data: self.folder.path().join(format!("agent-{region}")),
             };
             self.agents.push(Agent::start(&config).expect("started"));
@@ -213,6 +215,44 @@ pub(super) async fn client(controller: &Controller) -> ControlClient<tonic::tran
 
 pub(super) fn serves(status: &Status, region: &str) -> bool {
     status.serving == Some(name(region)) && status.operation.is_none() && status.phase == Phase::Steady
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_region_is_ever_sealed_while_everything_starts() {
+    let mut world = World::new().await;
+
+    let _controller = world.start(core()).await;
+
+    assert_eq!([world.clusters[0].seals(), world.clusters[1].seals()], [0, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_served_before_seals_when_no_controller_is_heard() {
+    let world = World::new().await;
+    let data = world.folder.path().join("agent-a");
+    RedbLog::open(&data).expect("opened").note_serving(&name("a"), true).expect("noted");
+    let config = AgentConfig {
+        region: name("a"),
+        clusters: vec![(name("a"), world.clusters[0].clone() as Arc<dyn Cluster>)],
+        controller: "http://127.0.0.1:1".to_owned(),
+        detect: rules(),
+        protected: Protected::new(|_| true),
+        seal_default: false,
+        seals_itself: true,
+        lease: core().lease.duration,
+        data,
+    };
+    let began = tokio::time::Instant::now();
+
+    let _agent = Agent::start(&config).expect("started");
+    let sealed = async {
+        while world.clusters[0].seals() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), sealed).await.expect("sealed");
+
+    assert!(began.elapsed() >= core().lease.duration);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

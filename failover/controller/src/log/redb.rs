@@ -12,6 +12,8 @@ use super::{DecisionLog, LogError, format};
 const ENTRIES: TableDefinition<u64, &[u8]> = TableDefinition::new("entries");
 /// Per `region/topic`: the topic's own `max.message.bytes` before it was sealed; 0 where it had none.
 const SEALED: TableDefinition<&str, u64> = TableDefinition::new("sealed");
+/// Regions that serve, as far as their agents were told.
+const SERVING: TableDefinition<&str, ()> = TableDefinition::new("serving");
 
 /// A journal in a file that one process has open at a time.
 #[derive(Clone)]
@@ -45,6 +47,7 @@ impl RedbLog {
         log.write(|transaction| {
             transaction.open_table(ENTRIES)?;
             transaction.open_table(SEALED)?;
+            transaction.open_table(SERVING)?;
             Ok(())
         })?;
         Ok(log)
@@ -132,6 +135,27 @@ impl RedbLog {
         Ok(noted.into_iter().filter_map(topic).collect())
     }
 
+    /// Notes whether this region serves, for the process after this one.
+    pub(crate) fn note_serving(&self, region: &RegionName, serves: bool) -> Result<(), LogError> {
+        self.write(|transaction| {
+            let mut table = transaction.open_table(SERVING)?;
+            if serves {
+                table.insert(region.as_str(), ())?;
+            } else {
+                table.remove(region.as_str())?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether this region served when that was last noted.
+    pub(crate) fn serves(&self, region: &RegionName) -> Result<bool, LogError> {
+        let read = || -> Result<bool, redb::Error> {
+            Ok(self.database.begin_read()?.open_table(SERVING)?.get(region.as_str())?.is_some())
+        };
+        read().map_err(|error| self.storage(&error))
+    }
+
     /// Forgets the notes on these topics: their seal is lifted.
     pub(crate) fn forget_sealed(&self, region: &RegionName, topics: &[TopicName]) -> Result<(), LogError> {
         self.write(|transaction| {
@@ -201,6 +225,20 @@ mod tests {
         log.note_sealed(&region, &[(topic.clone(), Some(0))]).expect("noted");
 
         assert_eq!(log.sealed(&region).expect("read"), [(topic, Some(7))]);
+    }
+
+    #[test]
+    fn a_region_serves_until_the_note_is_taken_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = RedbLog::open(folder.path()).expect("opened");
+        let region = RegionName::new("a").expect("legal");
+
+        let before = log.serves(&region).expect("read");
+        log.note_serving(&region, true).expect("noted");
+        let during = log.serves(&region).expect("read");
+        log.note_serving(&region, false).expect("noted");
+
+        assert_eq!([before, during, log.serves(&region).expect("read")], [false, true, false]);
     }
 
     #[test]

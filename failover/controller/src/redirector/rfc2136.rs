@@ -304,6 +304,10 @@ impl Redirector for Rfc2136Redirector {
         self.servers.provider
     }
 
+    fn confirm_within(&self) -> Duration {
+        self.servers.confirm_within
+    }
+
     fn redirect<'a>(
         &'a self,
         to: &'a RegionName,

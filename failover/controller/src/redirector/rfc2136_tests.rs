@@ -289,3 +289,13 @@ async fn an_overwritten_name_is_told_once_and_put_back_by_repeating_the_move() {
     assert_eq!(answering.len(), 1);
     assert!(answering[0].get_label().iter().any(|label| label.value() == "fra"));
 }
+
+#[tokio::test]
+async fn a_move_has_longer_than_its_resolvers_may_take() {
+    let fixture = fixture().await;
+    let lagging = fixture.redirector_with(|servers| servers.confirm_within = Duration::from_mins(1));
+    let names: [std::sync::Arc<dyn Redirector>; 2] =
+        [std::sync::Arc::new(lagging), std::sync::Arc::new(fixture.redirector())];
+
+    assert!(crate::performer::redirect_bound(&names) > Duration::from_mins(1) + Duration::from_millis(300));
+}
