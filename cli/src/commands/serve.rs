@@ -51,7 +51,7 @@ pub(crate) async fn run(arguments: &ServeArguments, settings: &Settings) -> anyh
         return Ok(Exit::InvalidPolicy);
     };
     listen::check(&settings.listen)?;
-    let mut site = Site::new(topology.document, settings.clone(), arguments)?;
+    let mut site = Site::new(topology, settings.clone(), arguments)?;
     let mut signals = Signals::new()?;
     let http_listener = http::bind(settings.listen.http).await?;
     let http_address = http_listener.local_addr()?;

@@ -62,8 +62,9 @@ pub(super) fn brain(topology: &Topology) -> anyhow::Result<core::Config> {
             Gate::RpoWithinBudget => gates.rpo_max = Some(topology.spec.budgets.rpo.max),
             Gate::StandbyWritable => gates.standby_writable = true,
             Gate::OffsetsFresh(age) => gates.offsets_max_age = Some(*age),
-            // The mirror makes the standby's partitions, and stops a topic whose partitions it cannot match.
-            Gate::NoPartitionDrift => {}
+            Gate::NoPartitionDrift => {
+                anyhow::bail!("`failover.gates`: gate no-partition-drift is not yet implemented")
+            }
         }
     }
     let lease = failover.fencing.lease;
@@ -131,4 +132,25 @@ pub(super) async fn clusters(site: &Site, role: &str) -> anyhow::Result<Vec<(Reg
         clusters.push((region.name.clone(), Arc::new(KafkaCluster::new(&region.name, config))));
     }
     Ok(clusters)
+}
+
+#[cfg(test)]
+mod tests {
+    use leeward_policies::{Source, load};
+
+    use super::*;
+
+    #[test]
+    fn a_gate_that_nobody_looks_at_is_refused_by_name() {
+        let text = include_str!("../../../../policies/examples/payments.yaml");
+        let text = text.replace("gates: [", "gates: [no-partition-drift, ");
+        let variable = |_: &str| Some("use.example.com:9093".to_owned());
+        let policies = load(vec![Source::new("payments.yaml", text)], &variable);
+        let topology = &policies.topologies.first().expect("it is a policy").document;
+
+        let refused = brain(topology).expect_err("it cannot be carried out");
+
+        let told = "`failover.gates`: gate no-partition-drift is not yet implemented";
+        assert_eq!(refused.to_string(), told);
+    }
 }

@@ -9,8 +9,9 @@ use std::{
 use anyhow::Context;
 use leeward_failover::Tsig;
 use leeward_model::RegionName;
-use leeward_policies::{Kafka, Region, Topology};
+use leeward_policies::{Kafka, Loaded, Region, Topology};
 use prometheus::Registry;
+use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 
 use super::names;
@@ -20,9 +21,14 @@ use crate::{
     settings::Settings,
 };
 
+/// Bytes of a policy's hash that people see, two digits each.
+const POLICY_HASH_BYTES: usize = 6;
+
 /// What the roles of one process share.
 pub(super) struct Site {
     pub(super) topology: Topology,
+    /// Which text the policy was read from: the first digits of its SHA-256.
+    pub(super) policy_hash: String,
     pub(super) settings: Settings,
     pub(super) data: PathBuf,
     pub(super) roles: BTreeSet<Role>,
@@ -48,10 +54,12 @@ impl Site {
     ///
     /// Where the topology has no such region.
     pub(super) fn new(
-        topology: Topology,
+        policy: Loaded<Topology>,
         settings: Settings,
         arguments: &ServeArguments,
     ) -> anyhow::Result<Self> {
+        let policy_hash = short_hash(policy.source().text());
+        let topology = policy.document;
         let region = arguments.region.as_deref().map(|name| named_region(&topology, name)).transpose()?;
         let roles = if arguments.roles.is_empty() {
             every_role(&topology)
@@ -60,6 +68,7 @@ impl Site {
         };
         Ok(Self {
             topology,
+            policy_hash,
             settings,
             data: arguments.data.clone(),
             roles,
@@ -168,4 +177,20 @@ fn every_role(topology: &Topology) -> BTreeSet<Role> {
         roles.insert(Role::Gateway);
     }
     roles
+}
+
+fn short_hash(text: &str) -> String {
+    let hash = Sha256::digest(text.as_bytes());
+    let digits: Vec<_> = hash.iter().take(POLICY_HASH_BYTES).map(|byte| format!("{byte:02x}")).collect();
+    digits.concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_known_by_the_first_digits_of_its_hash() {
+        assert_eq!(short_hash("abc"), "ba7816bf8f01");
+    }
 }
