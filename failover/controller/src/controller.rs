@@ -20,6 +20,7 @@ use crate::{
     fencer::Fencer,
     gateways::Gateways,
     limits::MAILBOX,
+    link_events,
     links::Links,
     log::{DecisionLog, LogError, RedbLog},
     metrics::Metrics,
@@ -116,6 +117,7 @@ impl Controller {
         };
         start_probes(&config, &shared, &tasks);
         names::start(&config, &shared, clock, &tasks);
+        link_events::start(&links, &shared, &tasks);
         let run = brain.run(first, inbox, shutdown.clone());
         spawn_vital(&tasks, &shutdown, "brain", run);
         spawn_vital(&tasks, &shutdown, "grpc", api::serve_grpc(shared.clone(), grpc_listener));

@@ -1,6 +1,7 @@
 //! What happened, for people: a bounded ring in memory, a file of JSON lines, and a stream for followers.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, VecDeque},
     fs::{File, OpenOptions},
     io::Write,
@@ -33,14 +34,14 @@ pub struct Event {
 #[derive(Clone, Debug)]
 pub struct NewEvent {
     pub source: String,
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     pub text: String,
     pub fields: BTreeMap<String, String>,
 }
 
 impl NewEvent {
     pub(crate) fn new(code: &'static str, text: impl Into<String>) -> Self {
-        Self { source: "controller".into(), code, text: text.into(), fields: BTreeMap::new() }
+        Self { source: "controller".into(), code: code.into(), text: text.into(), fields: BTreeMap::new() }
     }
 
     #[must_use]
@@ -81,7 +82,8 @@ impl Events {
         let mut kept = self.kept.lock();
         let NewEvent { source, code, text, fields } = new;
         let number = kept.next;
-        let event = Event { number, at, source, code: code.to_owned(), text, epoch: epoch.to_wire(), fields };
+        let event =
+            Event { number, at, source, code: code.into_owned(), text, epoch: epoch.to_wire(), fields };
         kept.next += 1;
         if kept.ring.len() == EVENTS_KEPT {
             kept.ring.pop_front();

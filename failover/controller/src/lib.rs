@@ -13,6 +13,7 @@ mod fencer;
 mod gateways;
 mod kafka;
 mod limits;
+mod link_events;
 mod links;
 mod log;
 mod metrics;

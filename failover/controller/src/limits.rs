@@ -38,6 +38,8 @@ pub(crate) const LINK_CALL_MARGIN: Duration = Duration::from_secs(2);
 pub(crate) const LINK_CUT_LOOKS: u32 = 5;
 /// A call to a mirror agent that only asks.
 pub(crate) const LINK_ASK_TIMEOUT: Duration = Duration::from_secs(1);
+/// Wait before a mirror agent is asked for its events again.
+pub(crate) const LINK_EVENTS_RETRY: Duration = Duration::from_secs(1);
 /// How often links are looked at.
 pub(crate) const LINK_LOOK_EVERY: Duration = Duration::from_millis(200);
 /// One whole try of a promotion's writes, a redirection or a verification; a redirection has each

@@ -8,11 +8,12 @@ use leeward_model::{
     TopicPartition,
 };
 use leeward_proto::link::{
-    GroupPosition, LinkReply, LinkRequest, SealRequest, StartRequest, Watermark, link_client::LinkClient,
+    GroupPosition, LinkEvent, LinkEventsRequest, LinkReply, LinkRequest, SealRequest, StartRequest,
+    Watermark, link_client::LinkClient,
 };
 use tokio::time::{Instant, sleep};
 use tonic::{
-    Request, Status,
+    Request, Status, Streaming,
     transport::{Channel, Endpoint},
 };
 
@@ -147,6 +148,21 @@ impl Links {
         let request = bounded(LinkRequest { link }, LINK_ASK_TIMEOUT);
         let reply = self.agent(target)?.groups(request).await;
         reply.map(|reply| reply.into_inner().groups).map_err(|status| failed(target, status))
+    }
+
+    /// Regions that have a mirror agent.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &RegionName> {
+        self.agents.keys()
+    }
+
+    /// Events of the links into a region, those behind `after` that the agent remembers first. It does not end by itself.
+    pub(crate) async fn events(
+        &self,
+        target: &RegionName,
+        after: u64,
+    ) -> Result<Streaming<LinkEvent>, LinkError> {
+        let reply = self.agent(target)?.events(LinkEventsRequest { after }).await;
+        reply.map(tonic::Response::into_inner).map_err(|status| failed(target, status))
     }
 }
 

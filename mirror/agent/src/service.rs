@@ -215,22 +215,17 @@ impl Link for LinkService {
         &self,
         request: Request<wire::LinkEventsRequest>,
     ) -> Result<Response<Self::EventsStream>, Status> {
-        let mut after = request.into_inner().after;
-        let links = self.links.clone();
-        let any =
-            futures::stream::select_all(self.links.iter().map(|link| WatchStream::new(link.watch_events())));
-        let events = any.flat_map(move |_| {
-            let mut found: Vec<_> = links
-                .iter()
-                .flat_map(|link| {
-                    let name = link.name().to_string();
-                    link.events_after(after).into_iter().map(move |event| told_event(&name, &event))
-                })
-                .collect();
-            found.sort_by_key(|event| event.number);
-            after = found.last().map_or(after, |event| event.number);
-            futures::stream::iter(found.into_iter().map(Ok))
-        });
+        let begin = request.into_inner().after;
+        let of_link = |link: &LinkHandle| {
+            let (link, mut after) = (link.clone(), begin);
+            WatchStream::new(link.watch_events()).flat_map(move |_| {
+                let found = link.events_after(after);
+                after = found.last().map_or(after, |event| event.number);
+                let name = link.name().to_string();
+                futures::stream::iter(found.into_iter().map(move |event| Ok(told_event(&name, &event))))
+            })
+        };
+        let events = futures::stream::select_all(self.links.iter().map(of_link));
         Ok(Response::new(Box::pin(events)))
     }
 }

@@ -85,7 +85,7 @@ pub struct Watermark {
 /// Something that a person may want to know of.
 #[derive(Clone, Debug)]
 pub struct LinkEvent {
-    /// Counts up from 1 in each life of the process.
+    /// Counts up, across restarts too: never below the microsecond of the wall clock at which it was posted.
     pub number: u64,
     pub at: WallTime,
     pub partition: TopicPartition,
@@ -116,7 +116,8 @@ impl Board {
         if events.len() == EVENTS_MAX {
             events.pop_front();
         }
-        let number = *self.newest_event.borrow() + 1;
+        let micros = u64::try_from(at.as_millis()).unwrap_or(0).saturating_mul(1000);
+        let number = micros.max(*self.newest_event.borrow() + 1);
         events.push_back(LinkEvent { number, at, partition, notice });
         drop(events);
         self.newest_event.send_replace(number);

@@ -85,9 +85,21 @@ impl Link for PretendMirror {
 
     async fn events(
         &self,
-        _: Request<LinkEventsRequest>,
+        request: Request<LinkEventsRequest>,
     ) -> Result<Response<Self::EventsStream>, GrpcStatus> {
-        Err(GrpcStatus::unimplemented("not asked by the controller"))
+        let event = |number, code: &str| LinkEvent {
+            number,
+            link: "a-to-b".into(),
+            code: code.into(),
+            topic: "orders".into(),
+            from_offset: 41,
+            to_offset: 42,
+            ..LinkEvent::default()
+        };
+        let after = request.get_ref().after;
+        let remembered = [event(7, "active"), event(8, "foreign-write")];
+        let told = remembered.into_iter().filter(move |event| event.number > after).map(Ok);
+        Ok(Response::new(Box::pin(tokio_stream::iter(told).chain(tokio_stream::pending()))))
     }
 }
 
@@ -423,6 +435,32 @@ async fn events_tell_a_failover_in_its_order() {
     let wanted = ["failover-started", "region-fenced", "region-promoted", "dns-moved", "failover-finished"];
     let told: Vec<&str> = codes.iter().map(String::as_str).filter(|code| wanted.contains(code)).collect();
     assert_eq!(told, wanted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_links_event_is_told_once_across_restarts_and_its_ordinary_life_never() {
+    let mut world = World::new().await;
+    let controller = world.start(core()).await;
+    let address = controller.grpc_address();
+    let followed = EventsRequest { after: 0, follow: true };
+    let events = client(&controller).await.events(followed).await.expect("answered").into_inner();
+    let of_link = events.map(|event| event.expect("an event")).filter(|event| event.source == "a-to-b");
+    let mut of_link = std::pin::pin!(of_link);
+    let first = tokio::time::timeout(Duration::from_secs(20), of_link.next()).await;
+    let first = first.expect("in time").expect("told");
+    controller.shutdown().await;
+
+    let controller = Controller::start(world.config(core(), address)).await.expect("started again");
+    wait(&controller, "everything is seen", |status| status.gates.iter().all(|gate| gate.refusal.is_none()))
+        .await;
+    let request = EventsRequest { after: 0, follow: false };
+    let events = client(&controller).await.events(request).await.expect("answered").into_inner();
+    let events: Vec<_> = events.map(|event| event.expect("an event")).collect().await;
+
+    let of_links: Vec<_> = events.iter().filter(|event| event.source == "a-to-b").collect();
+    assert_eq!((first.code.as_str(), first.text.starts_with("orders-0: ")), ("foreign-write", true));
+    // One mirror agent pretends to be that of both regions.
+    assert_eq!(of_links.len(), 2, "{of_links:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
