@@ -8,7 +8,7 @@ use leeward_wire::api::{
     MetadataResponsePartition, MetadataResponseTopic,
 };
 
-use super::upstream::{NoAnswer, Upstream, send};
+use super::upstream::{NoAnswer, TRANSACTION_KEY, Upstream, send};
 use super::{Face, NODE_ID};
 use crate::limits::METADATA_TIMEOUT;
 use crate::state::KnownTopic;
@@ -155,33 +155,70 @@ fn told(topic: &KnownTopic) -> MetadataResponseTopic {
 }
 
 /// Every group and transaction is kept here, as far as clients see.
-pub(super) fn find_coordinator(
+/// The gateway itself keeps every group and transactional id for its clients; an id that the region would refuse is refused.
+pub(super) async fn find_coordinator(
     face: &Face,
+    upstream: &mut Upstream,
     request: &FindCoordinatorRequest,
     version: i16,
 ) -> FindCoordinatorResponse {
-    let host = face.advertised.host.clone();
-    let port = i32::from(face.advertised.port);
-    if version < COORDINATORS_AS_LIST {
-        return FindCoordinatorResponse {
-            node_id: NODE_ID,
-            host,
-            port,
-            ..FindCoordinatorResponse::default()
-        };
+    let keys = if version < COORDINATORS_AS_LIST {
+        std::slice::from_ref(&request.key)
+    } else {
+        request.coordinator_keys.as_slice()
+    };
+    let mut coordinators = Vec::with_capacity(keys.len());
+    for key in keys {
+        let refusal = if request.key_type == TRANSACTION_KEY { refusal(upstream, key).await } else { None };
+        coordinators.push(coordinator(face, key, refusal));
     }
-    let coordinators = request
-        .coordinator_keys
-        .iter()
-        .map(|key| FindCoordinatorResponseCoordinator {
-            key: key.clone(),
+    if version >= COORDINATORS_AS_LIST {
+        return FindCoordinatorResponse { coordinators, ..FindCoordinatorResponse::default() };
+    }
+    let only = coordinators.remove(0);
+    FindCoordinatorResponse {
+        error_code: only.error_code,
+        error_message: only.error_message,
+        node_id: only.node_id,
+        host: only.host,
+        port: only.port,
+        ..FindCoordinatorResponse::default()
+    }
+}
+
+/// Why nobody keeps a transactional id, where the region says so: code and message.
+async fn refusal(upstream: &mut Upstream, id: &str) -> Option<(i16, Option<String>)> {
+    let found =
+        upstream.within(async |upstream, cluster| upstream.find_transaction(&cluster, id).await).await;
+    match found {
+        Ok(found) => (found.error_code != 0).then_some((found.error_code, found.error_message)),
+        Err(NoAnswer) => Some((ErrorCode::COORDINATOR_NOT_AVAILABLE.code(), None)),
+    }
+}
+
+fn coordinator(
+    face: &Face,
+    key: &str,
+    refusal: Option<(i16, Option<String>)>,
+) -> FindCoordinatorResponseCoordinator {
+    let key = key.to_owned();
+    match refusal {
+        None => FindCoordinatorResponseCoordinator {
+            key,
             node_id: NODE_ID,
-            host: host.clone(),
-            port,
+            host: face.advertised.host.clone(),
+            port: i32::from(face.advertised.port),
             ..FindCoordinatorResponseCoordinator::default()
-        })
-        .collect();
-    FindCoordinatorResponse { coordinators, ..FindCoordinatorResponse::default() }
+        },
+        Some((error_code, error_message)) => FindCoordinatorResponseCoordinator {
+            key,
+            node_id: -1,
+            host: String::new(),
+            port: -1,
+            error_code,
+            error_message,
+        },
+    }
 }
 
 pub(super) fn describe_cluster(face: &Face) -> DescribeClusterResponse {

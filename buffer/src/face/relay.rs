@@ -74,7 +74,8 @@ async fn dispatch(face: &Face, upstream: &mut Upstream, asked: &Asked) -> Result
             .await
             .map(|body| Answer::Body(ResponseBody::Metadata(body))),
         RequestBody::FindCoordinator(request) => {
-            let body = metadata::find_coordinator(face, request, asked.header.api_version);
+            let version = asked.header.api_version;
+            let body = metadata::find_coordinator(face, upstream, request, version).await;
             Ok(Answer::Body(ResponseBody::FindCoordinator(body)))
         }
         RequestBody::DescribeCluster(_) => {

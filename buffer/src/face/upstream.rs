@@ -6,14 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use leeward_client::{Cluster, Connection, Lane};
 use leeward_model::{GroupName, RegionName, TopicPartition};
-use leeward_wire::api::{FindCoordinatorRequest, ResponseBody};
+use leeward_wire::api::{FindCoordinatorRequest, FindCoordinatorResponse, ResponseBody};
 use leeward_wire::{ApiKey, Reader, Request, RequestHeader};
 use tokio::sync::watch;
 
 use crate::hub::{Hub, Region};
 use crate::limits::RELAY_TIMEOUT;
 
-const TRANSACTION_KEY: i8 = 1;
+/// Whose coordinator `FindCoordinator` asks for: a transactional id's.
+pub(super) const TRANSACTION_KEY: i8 = 1;
 
 /// The region did not answer: it is gone, or another one is the acting one.
 #[derive(Clone, Copy, Debug)]
@@ -108,8 +109,12 @@ impl Upstream {
         })
     }
 
-    /// The broker that keeps a transactional id.
-    pub(super) async fn transaction(&self, cluster: &Cluster, id: &str) -> Result<Connection, NoAnswer> {
+    /// What the region says about who keeps a transactional id.
+    pub(super) async fn find_transaction(
+        &self,
+        cluster: &Cluster,
+        id: &str,
+    ) -> Result<FindCoordinatorResponse, NoAnswer> {
         let any = self.controller(cluster).await?;
         let request = FindCoordinatorRequest {
             key: id.to_owned(),
@@ -117,7 +122,12 @@ impl Upstream {
             ..FindCoordinatorRequest::default()
         };
         let version = any.version_up_to::<FindCoordinatorRequest>(3).map_err(|_| NoAnswer)?;
-        let found = any.send_within(&request, version, RELAY_TIMEOUT).await.map_err(|_| NoAnswer)?;
+        any.send_within(&request, version, RELAY_TIMEOUT).await.map_err(|_| NoAnswer)
+    }
+
+    /// The broker that keeps a transactional id.
+    pub(super) async fn transaction(&self, cluster: &Cluster, id: &str) -> Result<Connection, NoAnswer> {
+        let found = self.find_transaction(cluster, id).await?;
         if found.error_code != 0 {
             return Err(NoAnswer);
         }

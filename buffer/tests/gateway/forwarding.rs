@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use leeward_buffer::{Acknowledge, Gateway};
-use leeward_client::{GroupConfig, GroupConsumer};
+use leeward_client::{GroupConfig, GroupConsumer, Lane};
 use leeward_model::GroupName;
+use leeward_wire::{ErrorCode, api::FindCoordinatorRequest};
 
 use super::harness::*;
 
@@ -57,6 +58,27 @@ async fn a_group_reads_through_the_gateway() {
     }
 
     assert_eq!(read.len(), 50);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transactional_id_that_the_region_refuses_is_refused_as_the_region_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = node(&dir.path().join("a")).await;
+    let mut config = config(&dir.path().join("buffer"), &[("a", node.addr())]);
+    config.acting = Some(region("a"));
+    let (_gateway, through) = start(config).await;
+    let connection = through.connection(1, Lane::own()).await.unwrap();
+    let asked = |version: i16| FindCoordinatorRequest {
+        key: if version < 4 { "billing".to_owned() } else { String::new() },
+        key_type: 1,
+        coordinator_keys: if version < 4 { Vec::new() } else { vec!["billing".to_owned()] },
+    };
+
+    let alone = connection.send_within(&asked(3), 3, PATIENCE).await.unwrap();
+    let listed = connection.send_within(&asked(4), 4, PATIENCE).await.unwrap();
+
+    let refused = ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED.code();
+    assert_eq!((alone.error_code, listed.coordinators[0].error_code), (refused, refused));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
