@@ -3,6 +3,11 @@
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use time::{OffsetDateTime, format_description::StaticFormatDescription, macros::format_description};
+
+/// RFC 3339 in UTC, to the millisecond.
+const FORMAT: StaticFormatDescription =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 /// A point on one process's monotonic clock, counted from that process's own start.
 ///
@@ -48,8 +53,28 @@ impl WallTime {
     }
 }
 
+/// RFC 3339 in UTC; milliseconds of the Unix epoch where the calendar does not reach.
 impl fmt::Display for WallTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}ms", self.0)
+        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000);
+        match at.ok().and_then(|at| at.format(FORMAT).ok()) {
+            Some(text) => f.write_str(&text),
+            None => write!(f, "{}ms", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wall_time_is_shown_in_utc() {
+        assert_eq!(WallTime::from_millis(1_709_164_800_007).to_string(), "2024-02-29T00:00:00.007Z");
+    }
+
+    #[test]
+    fn a_time_beyond_the_calendar_is_shown_all_the_same() {
+        assert_eq!(WallTime::from_millis(i64::MAX).to_string(), "9223372036854775807ms");
     }
 }

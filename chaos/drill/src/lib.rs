@@ -11,6 +11,6 @@ pub mod report;
 mod runner;
 mod watch;
 
-pub use clock::now_utc;
+pub use clock::now;
 pub use load::{ForeignClient, ForeignError, LookError};
 pub use runner::{DrillRun, RunError, run, run_folder};

@@ -14,7 +14,7 @@ use leeward_client::{
     ClientConfig, Cluster, ClusterError, DnsServerResolver, NewTopic, ResolveError, Timeouts,
 };
 use leeward_faults::Evidence;
-use leeward_model::{PartitionIndex, RegionName, TopicName, TopicPartition};
+use leeward_model::{PartitionIndex, RegionName, TopicName, TopicPartition, WallTime};
 use leeward_policies::{Acks, ClientKind, Drill, Loaded, Topology};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -375,6 +375,6 @@ fn describe(status: Option<&leeward_proto::control::StatusReply>, rpo: Option<Du
 }
 
 /// The folder of a run below `runs`, by drill and time.
-pub fn run_folder(runs: &Path, drill: &str, began_at: &str) -> PathBuf {
-    runs.join(drill).join(began_at.replace(':', ""))
+pub fn run_folder(runs: &Path, drill: &str, began_at: WallTime) -> PathBuf {
+    runs.join(drill).join(began_at.to_string().replace(':', ""))
 }

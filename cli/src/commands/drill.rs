@@ -70,7 +70,7 @@ async fn rehearse(
         return Ok(Exit::InvalidPolicy);
     }
     let name = drill.document.metadata.name.to_string();
-    let folder = run_folder(runs, &name, &leeward_drill::now_utc());
+    let folder = run_folder(runs, &name, leeward_drill::now());
     fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let folder = folder.canonicalize()?;
     let plan = DrillRun {

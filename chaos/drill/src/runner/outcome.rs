@@ -69,7 +69,7 @@ impl Running {
             verdict: Verdict::Inconclusive,
             reasons: std::mem::take(&mut self.troubles),
             seed: drill.spec.seed,
-            started_at: self.clock.began_at(),
+            started_at: self.clock.began_at().to_string(),
             took_micros,
             expectations,
             rto_micros,
