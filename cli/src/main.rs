@@ -1,5 +1,8 @@
 //! `leeward`: the one binary. A command is read, given its settings, run, and its end put into an exit code.
 
+#[macro_use]
+mod out;
+
 mod args;
 mod client;
 mod commands;

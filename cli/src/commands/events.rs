@@ -1,5 +1,6 @@
 //! `leeward events`.
 
+use leeward_model::WallTime;
 use leeward_proto::control::EventsRequest;
 use serde_json::json;
 
@@ -7,6 +8,7 @@ use crate::{
     args::{EventsArguments, Output},
     client,
     exit::Exit,
+    out,
     settings::Settings,
 };
 
@@ -23,7 +25,12 @@ pub(crate) async fn run(arguments: &EventsArguments, settings: &Settings) -> any
         match arguments.output {
             Output::Table => println!(
                 "{:>6}  {}  epoch {}  {}  {}  {}",
-                event.number, event.at_millis, event.epoch, event.source, event.code, event.text
+                event.number,
+                WallTime::from_millis(event.at_millis),
+                event.epoch,
+                event.source,
+                event.code,
+                event.text
             ),
             Output::Json => println!(
                 "{}",
@@ -37,6 +44,9 @@ pub(crate) async fn run(arguments: &EventsArguments, settings: &Settings) -> any
                     "fields": event.fields,
                 })
             ),
+        }
+        if out::is_closed() {
+            break;
         }
     }
     Ok(Exit::Done)

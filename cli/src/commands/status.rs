@@ -8,6 +8,7 @@ use crate::{
     args::{Output, StatusArguments},
     client,
     exit::Exit,
+    out,
     settings::Settings,
 };
 
@@ -25,6 +26,9 @@ pub(crate) async fn run(arguments: &StatusArguments, settings: &Settings) -> any
     let mut changes = controller.watch(WatchRequest {}).await?.into_inner();
     while let Some(status) = changes.message().await? {
         print(&status, arguments.output);
+        if out::is_closed() {
+            break;
+        }
     }
     Ok(Exit::Done)
 }

@@ -111,7 +111,8 @@ fn conclude(reply: &VerbReply, output: Output) -> Exit {
             if let Some(summary) = &reply.summary {
                 print_summary(summary);
             }
-            println!("{} at epoch {} {}", reply.outcome, reply.epoch, reply.reason);
+            let reason = if reply.reason.is_empty() { "" } else { ": " };
+            println!("{} at epoch {}{reason}{}", reply.outcome, reply.epoch, reply.reason);
         }
     }
     match reply.outcome.as_str() {
