@@ -173,7 +173,7 @@ pub(crate) fn notice_event(notice: &Notice) -> NewEvent {
                 Verdict::Down => "region-down",
                 Verdict::Unknown => "region-unknown",
             };
-            let event = NewEvent::new(code, format!("{region}: {:?}", health.cause)).with("region", region);
+            let event = NewEvent::new(code, format!("{region}: {}", health.cause)).with("region", region);
             let votes = health.votes.iter();
             votes
                 .fold(event, |event, (place, vote)| event.with(&format!("vote.{place}"), format!("{vote:?}")))

@@ -117,11 +117,11 @@ pub enum HeldReason {
     StandbyNotWritable { age_max: Duration },
     #[error("group positions were carried over {age:?} ago; at most {age_max:?} is allowed")]
     OffsetsStale { age: Option<Duration>, age_max: Duration },
-    #[error("data at risk {exposure:?} is over the budget of {budget:?}")]
+    #[error("data at risk {:?} is over the budget of {budget:?}", in_millis(*exposure))]
     RpoOverBudget { exposure: Duration, budget: Duration },
-    #[error("data at risk {exposure:?} is more than the accepted {accepted:?}")]
+    #[error("data at risk {:?} is more than the accepted {accepted:?}", in_millis(*exposure))]
     LossNotAccepted { exposure: Duration, accepted: Duration },
-    #[error("data at risk {exposure:?}: the loss must be named")]
+    #[error("data at risk {:?}: the loss must be named", in_millis(*exposure))]
     LossNotNamed { exposure: Duration },
     #[error("primary is {verdict:?}; a switchover needs it healthy")]
     PrimaryUnhealthy { verdict: Verdict },
@@ -129,6 +129,11 @@ pub enum HeldReason {
     StepFailed { step: String, attempts: u32, error: String },
     #[error("aborted by {by}")]
     AbortedByPerson { by: String },
+}
+
+/// A time for people, never less than it is.
+fn in_millis(exact: Duration) -> Duration {
+    u64::try_from(exact.as_nanos().div_ceil(1_000_000)).map_or(Duration::MAX, Duration::from_millis)
 }
 
 /// One gate and what it says.

@@ -44,6 +44,25 @@ pub enum Cause {
     NothingHeard,
 }
 
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::AllWell => f.write_str("all is well"),
+            Self::Failing => f.write_str("probes fail, not long enough or at too few places yet"),
+            Self::LinkLoss { cut_off } => {
+                let places: Vec<_> = cut_off.iter().map(RegionName::as_str).collect();
+                write!(f, "it is well, but {} cannot reach it", places.join(", "))
+            }
+            Self::RegionLoss => f.write_str("lost: enough places find it dead"),
+            Self::Gray { level } => write!(f, "reachable, and fails at {level:?}"),
+            Self::Isolated => f.write_str("nobody outside reaches it, and its own agent finds it well"),
+            Self::Disagreement => f.write_str("places disagree"),
+            Self::TooFewObservers => f.write_str("too few places look"),
+            Self::NothingHeard => f.write_str("nothing heard yet"),
+        }
+    }
+}
+
 /// A region's verdict with the votes that it rests on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegionHealth {
