@@ -12,8 +12,9 @@ use tokio::net::tcp::ReadHalf;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::dispatch::{self, RequestError, Shared};
+use crate::dispatch::{self, RequestError};
 use crate::limits::{READ_BYTES, READ_BYTES_MIN};
+use crate::shared::Shared;
 
 /// Why a connection was closed by the node.
 #[derive(Debug, thiserror::Error)]

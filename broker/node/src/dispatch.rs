@@ -1,7 +1,6 @@
 //! From a request's bytes to its answer's.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use leeward_model::TopicPartition;
@@ -14,9 +13,7 @@ use leeward_wire::{
 };
 
 use crate::api;
-use crate::cluster::Cluster;
-use crate::config::Endpoint;
-use crate::group::GroupService;
+use crate::shared::Shared;
 
 /// What the node answers; everything else is absent from `ApiVersions` and closes the connection.
 const SERVED: &[ApiKey] = &[
@@ -59,15 +56,6 @@ fn served(api: ApiKey) -> Option<(i16, i16)> {
         ApiKey::OffsetCommit | ApiKey::OffsetFetch => Some((min, max.min(NAMED_POSITIONS_MAX))),
         _ => Some((min, max)),
     }
-}
-
-/// What all connections of one listener share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    /// What clients are told to connect to.
-    pub(crate) endpoint: Endpoint,
-    pub(crate) cluster: Arc<Cluster>,
-    pub(crate) groups: GroupService,
 }
 
 /// Why a connection cannot go on after a request.

@@ -16,6 +16,7 @@ mod producers;
 mod retention;
 mod settings;
 mod topic;
+mod shared;
 mod validate;
 
 pub use catalogue::CatalogueError;

@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::connection;
-use crate::dispatch::Shared;
+use crate::shared::Shared;
 
 /// Pause after the operating system refused to hand over a connection, as when it has no descriptor left.
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);

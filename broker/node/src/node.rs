@@ -17,10 +17,10 @@ use tracing::{info, warn};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::cluster::{Cluster, topics_directory};
 use crate::config::{Endpoint, NodeConfig};
-use crate::dispatch::Shared;
 use crate::group::{GroupCoordinator, GroupService};
 use crate::limits::SHUTDOWN_WAIT;
 use crate::offsets_log::OffsetsPartition;
+use crate::shared::Shared;
 use crate::{listener, retention};
 
 const LOCK: &str = "lock";

@@ -7,9 +7,9 @@ use leeward_wire::ErrorCode;
 use leeward_wire::api::{FindCoordinatorRequest, FindCoordinatorResponse};
 
 use crate::cluster::Cluster;
-use crate::dispatch::Shared;
 use crate::group::Caller;
 use crate::group::wire::{Located, find_coordinator};
+use crate::shared::Shared;
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;

@@ -11,8 +11,8 @@ use leeward_wire::api::{
 
 use super::blocking;
 use crate::cluster::{Cluster, NewTopic};
-use crate::dispatch::Shared;
 use crate::partition::LEADER_EPOCH;
+use crate::shared::Shared;
 use crate::topic::{Topic, check_name};
 
 /// Endpoints of brokers, and of nothing else, can be described.

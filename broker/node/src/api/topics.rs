@@ -14,8 +14,8 @@ use leeward_wire::{ErrorCode, Uuid};
 
 use super::{blocking, outcome};
 use crate::cluster::{Cluster, NewTopic, unknown_topic};
-use crate::dispatch::Shared;
 use crate::settings::{Overrides, TOPIC_KEYS};
+use crate::shared::Shared;
 use crate::topic::Topic;
 use crate::validate::Refused;
 
