@@ -123,8 +123,14 @@ impl Group {
         }
         let first = group.members.keys().next().cloned();
         group.leader = metadata.leader.filter(|leader| group.members.contains_key(leader)).or(first);
-        group.subscription = Subscription::of(&group);
+        group.read_subscription();
         group
+    }
+
+    /// Notes which topics its members read, as far as they told.
+    pub(super) fn read_subscription(&mut self) {
+        let (kind, protocol) = (self.protocol_type.as_deref(), self.protocol.as_deref());
+        self.subscription = Subscription::of(kind, protocol, self.members.values());
     }
 
     pub(super) fn enter(&mut self, state: State, now: Now) {

@@ -8,7 +8,6 @@ use super::{
     classic::{Group, InitialDelay, State, Unsynced},
     effects::{After, Context},
     member::Member,
-    subscription::Subscription,
 };
 
 /// Shortest time by which a rebalance is put off where none of the members came: a member may ask for none.
@@ -94,7 +93,7 @@ impl Group {
         self.generation = next(self.generation);
         self.protocol = None;
         self.leader = None;
-        self.subscription = Subscription::of(self);
+        self.read_subscription();
         self.enter(State::Empty, cx.now);
         let record = self.record(None);
         cx.persist(&self.name, vec![record], After::Nothing);
@@ -103,7 +102,7 @@ impl Group {
     fn next_generation(&mut self, cx: &mut Context<'_>) {
         self.generation = next(self.generation);
         self.protocol = self.elect_protocol();
-        self.subscription = Subscription::of(self);
+        self.read_subscription();
         let unsynced = Unsynced {
             members: self.members.keys().cloned().collect(),
             deadline: cx.now.instant.after(self.rebalance_timeout()),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use leeward_wire::consumer_protocol::ConsumerProtocolSubscription;
 
-use super::classic::Group;
+use super::member::Member;
 
 /// The protocol type of consumers.
 pub(super) const CONSUMER: &str = "consumer";
@@ -18,16 +18,21 @@ pub(super) enum Subscription {
 }
 
 impl Subscription {
-    pub(super) fn of(group: &Group) -> Self {
-        if group.members.is_empty() {
+    /// What the members of a group told, in its protocol of that type.
+    pub(super) fn of<'a>(
+        protocol_type: Option<&str>,
+        protocol: Option<&str>,
+        members: impl ExactSizeIterator<Item = &'a Member>,
+    ) -> Self {
+        if members.len() == 0 {
             return Self::Topics(BTreeSet::new());
         }
-        let Some(protocol) = group.protocol.as_deref() else { return Self::Unknown };
-        if group.protocol_type.as_deref() != Some(CONSUMER) {
+        let Some(protocol) = protocol else { return Self::Unknown };
+        if protocol_type != Some(CONSUMER) {
             return Self::Unknown;
         }
         let mut topics = BTreeSet::new();
-        for member in group.members.values() {
+        for member in members {
             match ConsumerProtocolSubscription::from_bytes(member.metadata(protocol)) {
                 Ok(subscription) => topics.extend(subscription.topics),
                 Err(_) => return Self::Unknown,
