@@ -1,5 +1,6 @@
 //! The side that applications see: a Kafka cluster of one broker.
 
+mod asked;
 mod connection;
 mod fetch;
 mod metadata;

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 
+use super::asked::{Asked, Closed};
 use super::produce::{self, Produced};
 use super::upstream::Upstream;
 use super::{Face, relay, versions};
@@ -22,17 +23,6 @@ pub(super) enum Job {
     Produced { header: RequestHeader, produced: Produced },
     Asked(Asked),
 }
-
-/// A request as it came.
-#[derive(Debug)]
-pub(super) struct Asked {
-    pub(super) header: RequestHeader,
-    pub(super) raw: Bytes,
-    pub(super) body: RequestBody,
-}
-
-/// The client, or what it sent, is at an end.
-pub(super) struct Closed;
 
 pub(super) async fn serve(face: Face, stream: TcpStream) {
     // Not fatal: answers only take a little longer.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::Face;
-use super::connection::Closed;
+use super::asked::Closed;
 use crate::door;
 use crate::frames::batch_head;
 use crate::hub::{Acknowledge, Hub, Partition, wall_clock_ms};

@@ -9,7 +9,7 @@ use leeward_wire::api::{
 };
 use leeward_wire::{ErrorCode, RequestHeader};
 
-use super::connection::{Asked, Closed};
+use super::asked::{Asked, Closed};
 use super::upstream::{NoAnswer, Upstream, pass_on, read};
 use super::{Face, fetch, metadata, refusal, versions};
 use crate::limits::RELAY_TIMEOUT;

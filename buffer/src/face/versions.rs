@@ -7,7 +7,7 @@ use leeward_wire::api::{
 use leeward_wire::{ApiKey, ErrorCode, RequestHeader};
 
 use super::Face;
-use super::connection::Asked;
+use super::asked::Asked;
 
 /// API, first and last version.
 const SPOKEN: &[(ApiKey, i16, i16)] = &[
