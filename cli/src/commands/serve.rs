@@ -4,6 +4,7 @@
 mod agent;
 mod controller;
 mod dns;
+mod embedded_dns;
 mod failover;
 mod gateway;
 mod kafka;

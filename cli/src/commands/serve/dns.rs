@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::Context;
 use leeward_failover::{EmbeddedDns, EmbeddedDnsConfig};
 
-use super::{listen, names, role::Running, site::Site};
+use super::{embedded_dns, listen, names, role::Running, site::Site};
 use crate::http::ReadyCheck;
 
 /// Starts the server of the topology's embedded names.
@@ -14,10 +14,10 @@ use crate::http::ReadyCheck;
 ///
 /// Where there is no such name, no key, or it cannot listen.
 pub(super) async fn start(site: &mut Site, running: &mut Vec<Running>) -> anyhow::Result<()> {
-    let zone = names::embedded_zone(&site.topology)?;
+    let zone = embedded_dns::embedded_zone(&site.topology)?;
     let key = names::embedded_key(site).await?;
     let from_policy =
-        names::embedded_records(&site.topology).first().map(|(_, server)| server.listen.clone());
+        embedded_dns::embedded_records(&site.topology).first().map(|(_, server)| server.listen.clone());
     let listen = match (site.settings.listen.dns, from_policy) {
         (Some(address), _) => address,
         (None, Some(at)) => listen::resolve("dns.provider.embedded.listen", &at).await?,

@@ -14,7 +14,7 @@ use prometheus::Registry;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 
-use super::names;
+use super::embedded_dns::embedded_records;
 use crate::{
     args::{Role, ServeArguments},
     http::Series,
@@ -170,7 +170,7 @@ fn every_role(topology: &Topology) -> BTreeSet<Role> {
     if topology.data_regions().iter().any(|region| matches!(region.kafka, Some(Kafka::Embedded(_)))) {
         roles.insert(Role::Node);
     }
-    if !names::embedded_records(topology).is_empty() {
+    if !embedded_records(topology).is_empty() {
         roles.insert(Role::Dns);
     }
     if topology.spec.buffer.enabled {
