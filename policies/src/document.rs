@@ -1,45 +1,18 @@
-//! Documents: what every kind has, and reading files of them.
+//! Documents: reading files of them.
 
 use std::collections::BTreeMap;
-
-use leeward_model::TopologyName;
 
 use crate::{
     API_VERSION,
     code::Code,
     diagnostics::{Diagnostic, Diagnostics},
     drill::{self, Drill},
+    loaded::{Loaded, Metadata},
     node::{self, Node},
-    read::{Reader, nearest, record},
+    read::{Reader, nearest},
     source::{Source, Span},
     topology::{self, Topology},
 };
-
-record! {
-    /// What a document is called, and what its owners say about it.
-    pub struct Metadata in "`metadata`" {
-        /// Unique among the documents of its kind.
-        name "name": TopologyName,
-        /// Words for grouping and choosing; metrics carry them.
-        labels "labels": BTreeMap<String, String> = BTreeMap::new(),
-        /// Free notes. `leeward/demo: "true"` lets secrets stand in the file.
-        annotations "annotations": BTreeMap<String, String> = BTreeMap::new(),
-    }
-}
-
-/// A checked document with the text that it came from.
-#[derive(Clone, Debug)]
-pub struct Loaded<T> {
-    pub document: T,
-    pub(crate) source: Source,
-    pub(crate) node: Node,
-}
-
-impl<T> Loaded<T> {
-    pub fn source(&self) -> &Source {
-        &self.source
-    }
-}
 
 /// All documents of some files. Documents with errors are left out.
 #[derive(Clone, Debug)]

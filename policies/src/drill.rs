@@ -16,7 +16,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 use crate::{
     diagnostics::{Diagnostic, Diagnostics},
-    document::{Loaded, Metadata},
+    loaded::{Loaded, Metadata},
     node::Node,
     plain::Plain,
     read::{Count, Reader, Value, read_text, record, words},

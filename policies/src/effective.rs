@@ -2,8 +2,8 @@
 
 use crate::{
     API_VERSION,
-    document::Loaded,
     drill::Drill,
+    loaded::Loaded,
     node::Node,
     plain::{Plain, quoted},
     read::Value,

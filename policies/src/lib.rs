@@ -8,6 +8,7 @@ mod drill;
 mod effective;
 mod interpolate;
 pub mod limits;
+mod loaded;
 mod node;
 mod plain;
 mod read;
@@ -19,8 +20,9 @@ mod topology;
 
 pub use code::Code;
 pub use diagnostics::{Diagnostic, Diagnostics, Format, Severity};
-pub use document::{Loaded, Metadata, Policies, load};
+pub use document::{Policies, load};
 pub use drill::*;
+pub use loaded::{Loaded, Metadata};
 pub use read::Count;
 pub use schema::schema;
 pub use secret::{ClearText, SecretRef};

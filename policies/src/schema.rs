@@ -4,7 +4,7 @@ use schemars::{Schema, generate::SchemaSettings, json_schema};
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    API_VERSION, document::Metadata, drill::DrillSpec, plain::Plain, read::Value, topology::TopologySpec,
+    API_VERSION, drill::DrillSpec, loaded::Metadata, plain::Plain, read::Value, topology::TopologySpec,
 };
 
 /// The schema of every document that a policy file can hold.

@@ -13,7 +13,7 @@ mod replication;
 use leeward_model::{LinkName, RegionName};
 
 use crate::{
-    document::Metadata,
+    loaded::Metadata,
     node::Node,
     read::{Reader, record, words},
 };
