@@ -1,11 +1,15 @@
 //! What the policy says, as the brain needs it, and the laws between its numbers.
 
-use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use leeward_model::RegionName;
 use serde::{Deserialize, Serialize};
 
-use crate::{detector::Level, limits::OBSERVERS_MIN, returning::TailPolicy};
+use crate::{
+    level::{Level, LevelRule},
+    limits::OBSERVERS_MIN,
+    returning::TailPolicy,
+};
 
 /// Who starts a failover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,20 +21,6 @@ pub enum Automation {
     /// Asks, and waits for a person's approval.
     Approve,
     Auto,
-}
-
-/// How often a level is probed and how many failures in a row make it down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LevelRule {
-    pub every: Duration,
-    pub fail_after: NonZeroU32,
-}
-
-impl LevelRule {
-    /// Age after which a sample says nothing: one round more than what makes a verdict.
-    pub fn stale_after(&self) -> Duration {
-        self.every.saturating_mul(self.fail_after.get().saturating_add(1))
-    }
 }
 
 /// How long a region may write without being heard, and how much its clock may drift meanwhile.
@@ -126,6 +116,8 @@ impl Config {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+
+    use std::num::NonZeroU32;
 
     pub(crate) fn name(name: &str) -> RegionName {
         RegionName::new(name).expect("legal name")

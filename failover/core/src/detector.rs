@@ -8,30 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 use leeward_model::{Instant, RegionName};
 use serde::{Deserialize, Serialize};
 
-use crate::config::LevelRule;
-
-/// One thing that a probe tries, from the cheapest to the most telling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Level {
-    Tcp,
-    ApiVersions,
-    Metadata,
-    ProduceCanary,
-    FetchCanary,
-}
-
-impl Level {
-    pub const ALL: [Self; 5] =
-        [Self::Tcp, Self::ApiVersions, Self::Metadata, Self::ProduceCanary, Self::FetchCanary];
-
-    /// Whether failing it means that the region is gone, rather than up and failing its users (gray).
-    pub fn tells_loss(self) -> bool {
-        match self {
-            Self::Tcp | Self::ApiVersions | Self::Metadata => true,
-            Self::ProduceCanary | Self::FetchCanary => false,
-        }
-    }
-}
+use crate::level::{Level, LevelRule};
 
 /// How one probe ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ mod fence;
 mod invariants;
 mod journal;
 mod lease;
+mod level;
 mod limits;
 mod loss;
 mod needs;
@@ -20,9 +21,9 @@ mod quorum;
 mod returning;
 mod state;
 
-pub use config::{Automation, Config, ConfigError, Gates, LeaseRule, LevelRule};
+pub use config::{Automation, Config, ConfigError, Gates, LeaseRule};
 pub use decision::{Evidence, Gate, GateResult, HeldReason, LinkSnapshot, PartitionSample, evaluate};
-pub use detector::{Detector, Level, LevelVerdict, Probe, Report, Vote};
+pub use detector::{Detector, LevelVerdict, Probe, Report, Vote};
 pub use effect::{Drain, Effect, EffectId, OperationId, Outcome};
 pub use engine::{
     Engine, Event, LinkReport, Notice, Now, RegionStatus, Rejected, Request, Status, Step, Verb,
@@ -31,6 +32,7 @@ pub use fence::{FenceProof, GatewaysCut, LogEnd, SealEvidence};
 pub use invariants::{Violation, check, check_history};
 pub use journal::{Decided, Entry, IdempotencyKey, Inconsistent};
 pub use lease::{Grant, Leases};
+pub use level::{Level, LevelRule};
 pub use loss::{LossBounds, LossStatement, UpperBound};
 pub use phases::{Kind, Operation, OperationResult, Phase, Stage, Trigger};
 pub use quorum::{Cause, RegionHealth, Verdict};

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::Config,
-    detector::{Detector, Level, Vote},
+    detector::{Detector, Vote},
+    level::Level,
     limits::OBSERVERS_MIN,
 };
 

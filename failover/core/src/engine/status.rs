@@ -7,7 +7,8 @@ use leeward_model::{FencingEpoch, RegionName};
 use super::{Engine, Now};
 use crate::{
     decision::{Evidence, GateResult, evaluate},
-    detector::{Level, LevelVerdict},
+    detector::LevelVerdict,
+    level::Level,
     loss::LossStatement,
     phases::{Operation, Phase},
     quorum::RegionHealth,

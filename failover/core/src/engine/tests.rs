@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::{
     config::tests::{config, name},
-    detector::{Level, Probe},
+    detector::Probe,
     fence::{GatewaysCut, SealEvidence},
+    level::Level,
     loss::UpperBound,
     phases::OperationResult,
     returning::{

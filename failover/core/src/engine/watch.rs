@@ -5,9 +5,10 @@ use leeward_model::{Instant, RegionName};
 use super::{Engine, Notice, Now, Step, Verb};
 use crate::{
     decision::{self, Evidence, Gate, HeldReason, LinkSnapshot},
-    detector::{Level, Probe, Report, Vote},
+    detector::{Probe, Report, Vote},
     effect::OperationId,
     journal::{Decided, Entry, IdempotencyKey},
+    level::Level,
     phases::{Kind, Phase, Trigger},
     quorum::{Cause, Verdict},
     state::Standing,
