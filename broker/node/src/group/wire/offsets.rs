@@ -36,6 +36,39 @@ fn partition_of(topic: &str, partition: i32) -> Option<TopicPartition> {
     Some(TopicPartition { topic, partition: PartitionIndex::from_wire(partition)? })
 }
 
+/// One partition's position, as either kind of commit has it.
+struct Asked {
+    index: i32,
+    offset: i64,
+    leader_epoch: i32,
+    metadata: Option<String>,
+}
+
+/// Reads one topic of a commit: positions of partitions that exist go to `offsets`, and each partition's index comes
+/// back with what is wrong with it. Positions are committed at the first time and expire at the second.
+fn read_topic<'a>(
+    topic: &'a str,
+    asked: impl Iterator<Item = Asked> + 'a,
+    (committed_at, expires_at): (WallTime, Option<WallTime>),
+    exists: &'a impl Fn(&TopicPartition) -> bool,
+    offsets: &'a mut Vec<(TopicPartition, CommittedOffset)>,
+) -> impl Iterator<Item = (i32, ErrorCode)> + 'a {
+    asked.map(move |asked| {
+        let Some(place) = partition_of(topic, asked.index).filter(exists) else {
+            return (asked.index, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+        };
+        let position = CommittedOffset {
+            offset: asked.offset,
+            leader_epoch: asked.leader_epoch,
+            metadata: asked.metadata.unwrap_or_default(),
+            committed_at,
+            expires_at,
+        };
+        offsets.push((place, position));
+        (asked.index, ErrorCode::NONE)
+    })
+}
+
 /// Reads an OffsetCommit; `exists` tells the partitions of the cluster.
 pub fn commit(
     request: OffsetCommitRequest,
@@ -48,25 +81,18 @@ pub fn commit(
     let expires_at = (retention != DEFAULT_RETENTION)
         .then(|| WallTime::from_millis(now.as_millis().saturating_add(retention)));
     for topic in request.topics {
-        let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for asked in topic.partitions {
-            let place = partition_of(&topic.name, asked.partition_index).filter(&exists);
-            let error = if place.is_some() { ErrorCode::NONE } else { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION };
-            partitions.push(OffsetCommitResponsePartition {
-                partition_index: asked.partition_index,
-                error_code: error.code(),
-            });
-            offsets.extend(place.map(|place| {
-                let position = CommittedOffset {
-                    offset: asked.committed_offset,
-                    leader_epoch: asked.committed_leader_epoch,
-                    metadata: asked.committed_metadata.unwrap_or_default(),
-                    committed_at: now,
-                    expires_at,
-                };
-                (place, position)
-            }));
-        }
+        let asked = topic.partitions.into_iter().map(|asked| Asked {
+            index: asked.partition_index,
+            offset: asked.committed_offset,
+            leader_epoch: asked.committed_leader_epoch,
+            metadata: asked.committed_metadata,
+        });
+        let read = read_topic(&topic.name, asked, (now, expires_at), &exists, &mut offsets);
+        let partitions = read.map(|(partition_index, error)| OffsetCommitResponsePartition {
+            partition_index,
+            error_code: error.code(),
+        });
+        let partitions = partitions.collect();
         response.topics.push(OffsetCommitResponseTopic {
             name: topic.name,
             topic_id: topic.topic_id,
@@ -107,25 +133,18 @@ pub fn txn_commit(
     let mut offsets = Vec::new();
     let mut response = TxnOffsetCommitResponse::default();
     for topic in request.topics {
-        let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for asked in topic.partitions {
-            let place = partition_of(&topic.name, asked.partition_index).filter(&exists);
-            let error = if place.is_some() { ErrorCode::NONE } else { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION };
-            partitions.push(TxnOffsetCommitResponsePartition {
-                partition_index: asked.partition_index,
-                error_code: error.code(),
-            });
-            offsets.extend(place.map(|place| {
-                let position = CommittedOffset {
-                    offset: asked.committed_offset,
-                    leader_epoch: asked.committed_leader_epoch,
-                    metadata: asked.committed_metadata.unwrap_or_default(),
-                    committed_at: now,
-                    expires_at: None,
-                };
-                (place, position)
-            }));
-        }
+        let asked = topic.partitions.into_iter().map(|asked| Asked {
+            index: asked.partition_index,
+            offset: asked.committed_offset,
+            leader_epoch: asked.committed_leader_epoch,
+            metadata: asked.committed_metadata,
+        });
+        let read = read_topic(&topic.name, asked, (now, None), &exists, &mut offsets);
+        let partitions = read.map(|(partition_index, error)| TxnOffsetCommitResponsePartition {
+            partition_index,
+            error_code: error.code(),
+        });
+        let partitions = partitions.collect();
         response.topics.push(TxnOffsetCommitResponseTopic { name: topic.name, partitions });
     }
     let id = ProducerId::from_wire(request.producer_id);
