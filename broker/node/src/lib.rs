@@ -2,6 +2,7 @@
 
 mod api;
 mod catalogue;
+mod clock;
 mod cluster;
 mod config;
 mod connection;
@@ -15,8 +16,8 @@ mod partition;
 mod producers;
 mod retention;
 mod settings;
-mod topic;
 mod shared;
+mod topic;
 mod validate;
 
 pub use catalogue::CatalogueError;

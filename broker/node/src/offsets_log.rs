@@ -9,17 +9,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use leeward_model::{Instant, WallTime};
+use leeward_model::Instant;
 use leeward_wire::ErrorCode;
 use leeward_wire::record::{BatchBuilder, Compression, RecordBatch, split_batches};
 use tracing::{error, info, warn};
 
 use crate::api::blocking;
+use crate::clock::{now_ms, wall_time};
 use crate::cluster::{Cluster, NewTopic};
 use crate::group::{GroupCoordinator, GroupRecord, Now, OffsetsBatch, OffsetsLog};
 use crate::limits::{DECOMPRESSED_BYTES_MAX, OFFSETS_LOG_BYTES_MAX, OFFSETS_READ_BYTES};
 use crate::partition::Partition;
-use crate::retention::now_ms;
 use crate::settings::Overrides;
 use crate::topic::OFFSETS_TOPIC;
 use crate::validate::Refused;
@@ -54,7 +54,7 @@ impl OffsetsPartition {
 
     /// Gives every record of the log to `coordinator`.
     pub(crate) fn load(&self, coordinator: &mut GroupCoordinator) -> Result<(), ErrorCode> {
-        let now = Now { instant: Instant::ZERO, wall: WallTime::from_millis(now_ms()) };
+        let now = Now { instant: Instant::ZERO, wall: wall_time() };
         let mut unknown = 0u64;
         for_each_record(&self.partition, |key, value| match GroupRecord::from_bytes(key, value) {
             Ok(Some(record)) => coordinator.load(None, record, now),

@@ -1,11 +1,11 @@
 //! Gives up old records in the background.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::clock::now_ms;
 use crate::cluster::Cluster;
 
 /// Looks after every partition's retention until stopped.
@@ -34,10 +34,4 @@ fn sweep(cluster: &Cluster) {
             }
         }
     }
-}
-
-/// Milliseconds since 1970.
-pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -10,9 +10,9 @@ use leeward_wire::api::{
 };
 
 use super::blocking;
+use crate::clock::now_ms;
 use crate::cluster::Cluster;
 use crate::partition::{Appended, Partition};
-use crate::retention::now_ms;
 use crate::topic::Topic;
 use crate::validate::{Refused, only_batch};
 

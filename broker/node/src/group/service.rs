@@ -14,10 +14,8 @@
 //!
 //! The log is asked for one batch at a time, in order; what waits meanwhile shares the next batch.
 
-use std::time::SystemTime;
-
 use bytes::Bytes;
-use leeward_model::{GroupName, ProducerId, ProducerIdentity, TopicName, TopicPartition, WallTime};
+use leeward_model::{GroupName, ProducerId, ProducerIdentity, TopicName, TopicPartition};
 use leeward_wire::{
     ErrorCode,
     api::{
@@ -33,6 +31,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{Caller, Commit, CommitReply, GroupCoordinator, Request, Response, limits, wire};
+use crate::clock::wall_time;
 
 mod task;
 
@@ -212,10 +211,4 @@ impl GroupService {
 
 fn mismatch() -> ! {
     unreachable!("a request is answered by the response of the same name")
-}
-
-/// The wall clock.
-pub(super) fn wall_time() -> WallTime {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    WallTime::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

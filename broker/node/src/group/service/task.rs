@@ -13,7 +13,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{OffsetsBatch, OffsetsLog, wall_time};
+use super::{OffsetsBatch, OffsetsLog};
+use crate::clock::wall_time;
 use crate::group::{
     Append, Command, GroupCoordinator, GroupRecord, Now, PersistId, Request, Response, Ticket, limits,
 };
