@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use leeward_client::Cluster;
 use leeward_model::{PartitionIndex, TopicName, TopicPartition};
-use leeward_wire::ErrorCode;
 use leeward_wire::api::{
     DeleteRecordsRequest, DeleteRecordsResponse, FetchRequest, FetchRequestTopic, FetchResponse,
     FetchResponsePartition, FetchResponseTopic, ListOffsetsRequest, ListOffsetsRequestTopic,
     ListOffsetsResponse, ListOffsetsResponsePartition, ListOffsetsResponseTopic, ProduceRequest,
     ProduceResponse,
 };
+use leeward_wire::{ErrorCode, Request};
 use tokio::time::Instant;
 
 use super::upstream::{NoAnswer, Upstream, send};
@@ -58,6 +58,22 @@ async fn split<T: Clone, P>(
         }
     }
     split
+}
+
+/// Asks each leader for its part, one after the other.
+async fn ask_leaders<T, R: Request>(
+    upstream: &Upstream,
+    cluster: &Cluster,
+    by_broker: BTreeMap<i32, Vec<T>>,
+    version: i16,
+    part: impl Fn(Vec<T>) -> R,
+) -> Result<Vec<R::Response>, NoAnswer> {
+    let mut answers = Vec::with_capacity(by_broker.len());
+    for (broker, topics) in by_broker {
+        let connection = upstream.broker(cluster, broker).await?;
+        answers.push(send(&connection, &part(topics), version, RELAY_TIMEOUT).await?);
+    }
+    Ok(answers)
 }
 
 pub(super) async fn fetch(
@@ -177,10 +193,9 @@ pub(super) async fn list_offsets(
                 split(upstream, &cluster, topics, |partition| partition.partition_index, rebuild).await;
             let mut topics: Vec<ListOffsetsResponseTopic> =
                 split.leaderless.iter().map(no_leader_to_list).collect();
-            for (broker, asked) in split.by_broker {
-                let part = ListOffsetsRequest { topics: asked, ..request.clone() };
-                let connection = upstream.broker(&cluster, broker).await?;
-                topics.extend(send(&connection, &part, version, RELAY_TIMEOUT).await?.topics);
+            let part = |topics| ListOffsetsRequest { topics, ..request.clone() };
+            for answer in ask_leaders(upstream, &cluster, split.by_broker, version, part).await? {
+                topics.extend(answer.topics);
             }
             for partition in topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
                 partition.leader_epoch = -1;
@@ -223,12 +238,9 @@ pub(super) async fn delete_records(
             if !split.leaderless.is_empty() {
                 return Err(NoAnswer);
             }
-            let mut topics = Vec::new();
-            for (broker, asked) in split.by_broker {
-                let part = DeleteRecordsRequest { topics: asked, timeout_ms: request.timeout_ms };
-                let connection = upstream.broker(&cluster, broker).await?;
-                topics.extend(send(&connection, &part, version, RELAY_TIMEOUT).await?.topics);
-            }
+            let part = |topics| DeleteRecordsRequest { topics, timeout_ms: request.timeout_ms };
+            let answers = ask_leaders(upstream, &cluster, split.by_broker, version, part).await?;
+            let topics = answers.into_iter().flat_map(|answer| answer.topics).collect();
             Ok(DeleteRecordsResponse { topics, ..DeleteRecordsResponse::default() })
         })
         .await
@@ -253,16 +265,17 @@ pub(super) async fn produce(
             if !split.leaderless.is_empty() {
                 return Err(NoAnswer);
             }
-            let mut responses = Vec::new();
-            for (broker, topic_data) in split.by_broker {
-                let part = ProduceRequest { topic_data, ..request.clone() };
-                let connection = upstream.broker(&cluster, broker).await?;
-                if request.acks == 0 {
-                    connection.send_no_response(&part, version).await.map_err(|_| NoAnswer)?;
-                } else {
-                    responses.extend(send(&connection, &part, version, RELAY_TIMEOUT).await?.responses);
+            let part = |topic_data| ProduceRequest { topic_data, ..request.clone() };
+            if request.acks == 0 {
+                for (broker, topic_data) in split.by_broker {
+                    let connection = upstream.broker(&cluster, broker).await?;
+                    let sent = connection.send_no_response(&part(topic_data), version).await;
+                    sent.map_err(|_| NoAnswer)?;
                 }
+                return Ok(ProduceResponse::default());
             }
+            let answers = ask_leaders(upstream, &cluster, split.by_broker, version, part).await?;
+            let mut responses: Vec<_> = answers.into_iter().flat_map(|answer| answer.responses).collect();
             for partition in responses.iter_mut().flat_map(|topic| &mut topic.partition_responses) {
                 partition.current_leader = leeward_wire::api::produce::ProduceResponseLeader::default();
             }
