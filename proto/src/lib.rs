@@ -2,6 +2,8 @@
 //!
 //! Numbers here are plain: each receiver turns them into the domain's types where they enter.
 
+mod words;
+
 /// CLI, page and gateways with the controller.
 pub mod control {
     #![allow(clippy::pedantic, missing_debug_implementations, unreachable_pub)]

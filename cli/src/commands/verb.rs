@@ -150,15 +150,8 @@ fn print_plan(plan: &PlanReply) {
 
 /// A loss statement in one line: bounds, never one number where there is an interval.
 pub(crate) fn loss_in_words(loss: &LossStatement) -> String {
-    if loss.exact {
-        return format!("lost: exactly {} records, {} ms of data", loss.records_max, loss.time_millis_max);
-    }
-    let most = if loss.unbounded {
-        "unbounded until the old region is fenced or returns".to_owned()
-    } else {
-        format!("at most {} records, {} ms of data", loss.records_max, loss.time_millis_max)
-    };
-    format!("data at risk: at least {} records, {most}", loss.records_min)
+    let what = if loss.exact { "lost" } else { "data at risk" };
+    format!("{what}: {}", loss.bounds_in_words())
 }
 
 #[cfg(test)]

@@ -203,14 +203,11 @@ fn silence(acks: &[u64], load_ended: u64) -> u64 {
 fn loss_in_words(summary: &FailoverSummary) -> Vec<String> {
     let fence = format!("Fence {}: {}.", summary.fence, summary.fence_seen.join("; "));
     let Some(loss) = &summary.loss else { return vec![fence] };
-    let most = match (loss.exact, loss.unbounded) {
-        (true, _) => format!("exactly {} records", loss.records_max),
-        (false, true) => {
-            format!("at least {} records; no upper bound while the old region is dark", loss.records_min)
-        }
-        (false, false) => format!("between {} and {} records", loss.records_min, loss.records_max),
-    };
-    vec![format!("The controller states as lost to the survivor's log, buffers not counted: {most}."), fence]
+    let bounds = loss.bounds_in_words();
+    vec![
+        format!("The controller states as lost to the survivor's log, buffers not counted: {bounds}."),
+        fence,
+    ]
 }
 
 fn environment() -> Vec<(String, String)> {
