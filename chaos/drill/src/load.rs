@@ -5,6 +5,7 @@ mod consumer;
 mod foreign;
 mod look;
 mod producer;
+mod reached;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -18,6 +19,7 @@ pub use foreign::{ForeignClient, ForeignError};
 pub use look::LookError;
 pub(crate) use look::look;
 pub(crate) use producer::{ProducerPlan, produce};
+pub(crate) use reached::Reached;
 
 use crate::ledger::Ledger;
 

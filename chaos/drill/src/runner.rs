@@ -26,8 +26,8 @@ use crate::{
     ledger::Found,
     limits::{ESTATE_READY_WAIT_MAX, LOOK_WAIT_MAX, SETTLE_WAIT_MAX, STATUS_EVERY},
     load::{
-        ForeignClient, ForeignError, GroupNotes, LookError, Notes, ProducerPlan, Route, consume, listen,
-        look, produce,
+        ForeignClient, ForeignError, GroupNotes, LookError, Notes, ProducerPlan, Reached, Route, consume,
+        listen, look, produce,
     },
     report::{Report, ReportError},
     watch::Watch,
@@ -245,7 +245,7 @@ impl Running {
             .map(|kind| route(*kind, self.estate.addresses()))
             .collect::<Result<Vec<_>, _>>()?;
         for route in &routes {
-            let cluster = Cluster::connect(route.client.clone()).await?;
+            let reached = Reached::new(Cluster::connect(route.client.clone()).await?);
             for topic in &self.topics {
                 for index in 0..load.produce.partitions {
                     let index = i32::try_from(index).ok().and_then(PartitionIndex::from_wire);
@@ -256,16 +256,16 @@ impl Running {
                         value_bytes: usize::try_from(load.produce.size.as_bytes()).unwrap_or(usize::MAX),
                         keys: load.produce.keys.get(),
                         acks: match load.produce.acks {
-                            Acks::All => -1,
-                            Acks::Leader => 1,
-                            Acks::Nothing => 0,
+                            Acks::All => leeward_client::Acks::All,
+                            Acks::Leader => leeward_client::Acks::Leader,
+                            Acks::Nothing => leeward_client::Acks::None,
                         },
                     };
                     let stop = producing.clone();
                     producers.spawn(produce(
                         route.clone(),
                         plan,
-                        cluster.clone(),
+                        reached.clone(),
                         self.notes.clone(),
                         self.clock,
                         stop,

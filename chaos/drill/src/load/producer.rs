@@ -3,26 +3,24 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use leeward_client::{Cluster, ClusterError, Lane};
-use leeward_model::TopicPartition;
+use leeward_client::{Acks, ClusterError};
+use leeward_model::{ClusterId, ProducerIdentity, Sequence, TopicPartition};
 use leeward_wire::{
     ErrorCode,
-    api::{InitProducerIdRequest, ProduceRequest, ProduceRequestPartition, ProduceRequestTopic},
-    record::{BatchBuilder, Compression},
+    record::{BatchBuilder, Compression, RecordBatch},
 };
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{Notes, Route};
+use super::{Notes, Reached, Route};
 use crate::{
-    clock::DrillClock,
+    clock::{DrillClock, wall_millis},
     ledger::{Found, StreamName},
     limits::{BATCH_EVERY, BATCH_RECORDS_MAX, LAST_BATCH_WAIT_MAX},
 };
 
-/// The newest `Produce` version that names topics; from 13 on they go by id, and ids differ between regions.
-const PRODUCE_BY_NAME: i16 = 12;
+/// How long a broker may take for one attempt.
+const ATTEMPT_WITHIN: Duration = Duration::from_secs(5);
 /// Pause after a failed attempt.
 const RETRY_AFTER: Duration = Duration::from_millis(25);
 
@@ -34,22 +32,22 @@ pub(crate) struct ProducerPlan {
     pub(crate) rate: f64,
     pub(crate) value_bytes: usize,
     pub(crate) keys: u64,
-    pub(crate) acks: i16,
+    pub(crate) acks: Acks,
 }
 
-/// A producer identity of the cluster that is written to just now.
+/// A producer identity of the cluster that is written to just now, and the next batch's sequence. It is this
+/// program's own, and not [`leeward_client::Producer`]'s, so that each failed attempt is counted.
 struct Identity {
-    cluster: String,
-    id: i64,
-    epoch: i16,
-    sequence: i32,
+    cluster: ClusterId,
+    producer: ProducerIdentity,
+    next: Sequence,
 }
 
 /// Produces until `stop`, then finishes the batch at hand.
 pub(crate) async fn produce(
     route: Route,
     plan: ProducerPlan,
-    cluster: Cluster,
+    reached: Reached,
     notes: Notes,
     clock: DrillClock,
     stop: CancellationToken,
@@ -77,7 +75,7 @@ pub(crate) async fn produce(
         let numbers: Vec<_> =
             notes.with(|notes| (0..records).map(|_| notes.ledger.sent(&stream, sent_at)).collect());
         produced += records;
-        let deliver = deliver(&route, &plan, &cluster, &mut identity, &numbers, &notes);
+        let deliver = deliver(&route, &plan, &reached, &mut identity, &numbers, &notes);
         tokio::select! {
             biased;
             () = deliver => {}
@@ -103,140 +101,80 @@ async fn last_call(stop: CancellationToken) {
 async fn deliver(
     route: &Route,
     plan: &ProducerPlan,
-    cluster: &Cluster,
+    reached: &Reached,
     identity: &mut Option<Identity>,
     numbers: &[u64],
     notes: &Notes,
 ) {
-    let now = wall_millis();
+    let now = now().as_millis();
     loop {
-        match attempt(route, plan, cluster, identity, numbers, now).await {
-            Ok(()) => return,
-            Err(failure) => {
-                if failure.identity_is_spent {
-                    *identity = None;
-                }
-                // Whoever answered last may be gone, or may no longer be the one that the name means.
-                if cluster.refresh().await.is_err() {
-                    let _ = cluster.rebootstrap().await;
-                }
-                notes.with(|notes| {
-                    *notes.failed.entry(route.name.clone()).or_default() += 1;
-                    notes.last_error.insert(route.name.clone(), failure.what);
-                });
-                sleep(RETRY_AFTER).await;
-            }
+        let Err(error) = attempt(route, plan, reached, identity, numbers, now).await else { return };
+        if error.code().is_some_and(|code| SPENT.contains(&code)) {
+            *identity = None;
         }
+        reached.learn_anew().await;
+        notes.with(|notes| {
+            *notes.failed.entry(route.name.clone()).or_default() += 1;
+            notes.last_error.insert(route.name.clone(), in_words(&error));
+        });
+        sleep(RETRY_AFTER).await;
     }
 }
 
-struct Failure {
-    what: String,
-    identity_is_spent: bool,
-}
+/// Refusals after which a producer needs another identity.
+const SPENT: [ErrorCode; 4] = [
+    ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
+    ErrorCode::UNKNOWN_PRODUCER_ID,
+    ErrorCode::INVALID_PRODUCER_EPOCH,
+    ErrorCode::PRODUCER_FENCED,
+];
 
-impl From<ClusterError> for Failure {
-    fn from(error: ClusterError) -> Self {
-        Self { what: error.to_string(), identity_is_spent: false }
-    }
+fn in_words(error: &ClusterError) -> String {
+    error.code().map_or_else(|| error.to_string(), |code| code.to_string())
 }
 
 async fn attempt(
     route: &Route,
     plan: &ProducerPlan,
-    cluster: &Cluster,
+    reached: &Reached,
     identity: &mut Option<Identity>,
     numbers: &[u64],
     now: i64,
-) -> Result<(), Failure> {
-    let here = cluster.cluster_id().to_string();
-    if identity.as_ref().is_none_or(|identity| identity.cluster != here) {
-        let request = InitProducerIdRequest {
-            transactional_id: None,
-            transaction_timeout_ms: 60_000,
-            ..Default::default()
-        };
-
-        let answer = cluster.request_any(&request).await?;
-        check(answer.error_code)?;
-        *identity = Some(Identity {
-            cluster: here,
-            id: answer.producer_id,
-            epoch: answer.producer_epoch,
-            sequence: 0,
-        });
-    }
-    let Some(known) = identity else { return Ok(()) };
-    let records = batch(route, plan, known, numbers, now);
-    let request = ProduceRequest {
-        acks: plan.acks,
-        timeout_ms: 5_000,
-        topic_data: vec![ProduceRequestTopic {
-            name: plan.partition.topic.to_string(),
-            partition_data: vec![ProduceRequestPartition {
-                index: plan.partition.partition.to_wire(),
-                records: Some(records),
-            }],
-            ..Default::default()
-        }],
-        ..Default::default()
-    };
-    let (_, connection) = cluster.leader_connection(&plan.partition, Lane::Produce).await?;
-    let version = connection.version_up_to::<ProduceRequest>(PRODUCE_BY_NAME);
-    let version = version.map_err(|error| Failure { what: error.to_string(), identity_is_spent: false })?;
-    let answer = connection.send(&request, version).await;
-    let answer = answer.map_err(|error| Failure { what: error.to_string(), identity_is_spent: false });
-    let outcome = answer.and_then(|answer| {
-        let partition = answer.responses.iter().flat_map(|topic| &topic.partition_responses).next();
-        partition.map_or_else(
-            || {
-                Err(Failure {
-                    what: "the broker answered for no partition".to_owned(),
-                    identity_is_spent: false,
-                })
-            },
-            |partition| check(partition.error_code),
-        )
-    });
-    match outcome {
-        Ok(()) => {
-            let count = i64::try_from(numbers.len()).unwrap_or(i64::MAX);
-            let next = (i64::from(known.sequence) + count) % (i64::from(i32::MAX) + 1);
-            known.sequence = i32::try_from(next).expect("below 2^31");
-            Ok(())
+) -> Result<(), ClusterError> {
+    let cluster = reached.cluster();
+    let here = cluster.cluster_id();
+    let known = match identity.take().filter(|identity| identity.cluster == here) {
+        Some(known) => known,
+        None => {
+            let producer = cluster.init_producer_id().await?;
+            Identity { cluster: here, producer, next: Sequence::FIRST }
         }
-        Err(failure) => Err(failure),
+    };
+    let known = identity.insert(known);
+    let records = batch(route, plan, known, numbers, now);
+    let sent = cluster.submit_produce(&plan.partition, &records, plan.acks, ATTEMPT_WITHIN).await?;
+    match sent.ack().await {
+        // The broker has it: only the answer to an earlier attempt was lost.
+        Err(error) if error.code() == Some(ErrorCode::DUPLICATE_SEQUENCE_NUMBER) => {}
+        answered => {
+            answered?;
+        }
     }
+    known.next = known.next.after(u32::try_from(numbers.len()).unwrap_or(u32::MAX));
+    Ok(())
 }
 
-fn check(code: i16) -> Result<(), Failure> {
-    let code = ErrorCode::new(code);
-    let duplicate = ErrorCode::DUPLICATE_SEQUENCE_NUMBER;
-    if code == ErrorCode::NONE || code == duplicate {
-        return Ok(());
-    }
-    let identity_is_spent = [
-        ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
-        ErrorCode::UNKNOWN_PRODUCER_ID,
-        ErrorCode::INVALID_PRODUCER_EPOCH,
-        ErrorCode::PRODUCER_FENCED,
-    ]
-    .contains(&code);
-    Err(Failure { what: code.to_string(), identity_is_spent })
-}
-
-fn batch(route: &Route, plan: &ProducerPlan, identity: &Identity, numbers: &[u64], now: i64) -> Bytes {
-    let mut builder =
-        BatchBuilder::new(Compression::None).producer(identity.id, identity.epoch, identity.sequence);
+fn batch(route: &Route, plan: &ProducerPlan, identity: &Identity, numbers: &[u64], now: i64) -> RecordBatch {
+    let producer = identity.producer;
+    let mut builder = BatchBuilder::new(Compression::None).producer(
+        producer.id.to_wire(),
+        producer.epoch.to_wire(),
+        identity.next.to_wire(),
+    );
     for number in numbers {
         let key = format!("key-{}", number % plan.keys.max(1));
         let value = Found::value(&route.name, *number, plan.value_bytes);
         builder.append(now, Some(key.as_bytes()), Some(&value), &[]).expect("small records fit a batch");
     }
-    builder.build().expect("a batch with records").to_bytes()
-}
-
-fn wall_millis() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    builder.build().expect("a batch with records")
 }
