@@ -8,6 +8,15 @@ pub(crate) const ESTATE_READY_WAIT_MAX: Duration = Duration::from_secs(60);
 /// How often the controller is asked for its status: the grain of the curves.
 pub(crate) const STATUS_EVERY: Duration = Duration::from_millis(100);
 
+/// Points of a curve that are further apart than this are not joined: nobody measured in between.
+pub(crate) const CURVE_GAP_MAX: Duration = Duration::from_millis(500);
+
+/// How often whoever watches a drill is told how it stands.
+pub(crate) const TOLD_EVERY: Duration = Duration::from_millis(250);
+
+/// Over how many of these looks a rate is taken.
+pub(crate) const RATE_LOOKS: usize = 4;
+
 /// How long one status question may take.
 pub(crate) const STATUS_WAIT_MAX: Duration = Duration::from_secs(1);
 

@@ -1,8 +1,9 @@
 //! Inline SVG: the waterfall and the curves. Each chart carries its text alternative.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use super::{Phase, Point, junit::escape};
+use crate::limits::CURVE_GAP_MAX;
 
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 110.0;
@@ -17,6 +18,21 @@ const SHADES: [&str; 5] = ["#1f5fa8", "#c2571a", "#2f7d4f", "#7a4fa3", "#6b6b6b"
 pub(super) struct Curve<'a> {
     pub(super) name: &'a str,
     pub(super) points: Vec<Point>,
+}
+
+/// The stretches of a curve through which somebody measured.
+fn stretches(points: &[Point]) -> impl Iterator<Item = &[Point]> {
+    points.chunk_by(|before, after| after.0.saturating_sub(before.0) <= micros(CURVE_GAP_MAX))
+}
+
+/// Between which points of a curve nobody measured.
+pub(super) fn unmeasured(points: &[Point]) -> Vec<(u64, u64)> {
+    let ends: Vec<_> = stretches(points).filter_map(|part| Some((part.first()?.0, part.last()?.0))).collect();
+    ends.windows(2).map(|pair| (pair[0].1, pair[1].0)).collect()
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Seconds, with as many decimals as tell something.
@@ -139,13 +155,21 @@ pub(super) fn curves(
     }
     for (index, curve) in curves.iter().enumerate() {
         let shade = SHADES[index % SHADES.len()];
-        let path: Vec<_> =
-            curve.points.iter().map(|(at, value)| format!("{:.1},{:.1}", x(*at), y(*value))).collect();
+        for part in stretches(&curve.points) {
+            // A line of one point needs its end twice to be a dot.
+            let ends = part.iter().chain(part.last());
+            let path: Vec<_> = ends.map(|(at, value)| format!("{:.1},{:.1}", x(*at), y(*value))).collect();
+            let _ = write!(
+                svg,
+                "<polyline points=\"{}\" fill=\"none\" stroke=\"{shade}\" stroke-width=\"1.6\" \
+                 stroke-linecap=\"round\"/>",
+                path.join(" ")
+            );
+        }
         let _ = write!(
             svg,
-            "<polyline points=\"{}\" fill=\"none\" stroke=\"{shade}\" stroke-width=\"1.6\"/><rect x=\"{:.1}\" \
-             y=\"{:.1}\" width=\"10\" height=\"10\" fill=\"{shade}\"/><text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-            path.join(" "),
+            "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"10\" height=\"10\" fill=\"{shade}\"/><text x=\"{:.1}\" \
+             y=\"{:.1}\">{}</text>",
             LEFT + 150.0 * index as f64,
             PLOT_HEIGHT + AXIS,
             LEFT + 150.0 * index as f64 + 15.0,
@@ -180,5 +204,21 @@ fn axes(svg: &mut String, top: f64, span: f64, unit: &str) {
             PLOT_HEIGHT + 16.0
         );
         mark += step(span);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_curve_is_broken_where_nobody_measured() {
+        let points = vec![(0, 1.0), (100_000, 2.0), (2_000_000, 9.0), (2_100_000, 1.0)];
+        let curve = Curve { name: "RPO exposure", points: points.clone() };
+
+        let svg = curves(&[curve], "ms", 3_000_000, None, None);
+
+        assert_eq!(svg.matches("<polyline").count(), 2);
+        assert_eq!(unmeasured(&points), [(100_000, 2_000_000)]);
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     Expectation, Report, Verdict,
-    charts::{Curve, curves, seconds, waterfall},
+    charts::{Curve, curves, seconds, unmeasured, waterfall},
     junit::escape,
 };
 use crate::checker::Tally;
@@ -184,6 +184,14 @@ fn exposure(page: &mut String, report: &Report) {
     let rpo = Curve { name: "RPO exposure", points: report.rpo_curve.clone() };
     let budget = report.rpo_budget_millis.map(|millis| millis as f64);
     page.push_str(&curves(&[rpo], "ms", report.took_micros, report.fault_window, budget));
+    for (from, to) in unmeasured(&report.rpo_curve) {
+        let _ = write!(
+            page,
+            "<p class=\"soft\">Nobody measured it from {} to {}.</p>",
+            seconds(from),
+            seconds(to)
+        );
+    }
     if !report.buffer_curve.is_empty() {
         let kib = report.buffer_curve.iter().map(|(at, bytes)| (*at, bytes / 1024.0)).collect();
         let buffered = Curve { name: "kept in the gateway's buffer", points: kib };
