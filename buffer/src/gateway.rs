@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use leeward_client::{Address, ClientConfig, InvalidAddress};
-use leeward_log::RealDisk;
+use leeward_log::{GroupWait, RealDisk};
 use leeward_model::{ByteSize, RegionName, TopicName, TopicPartition};
 use prometheus::Registry;
 use tokio::net::TcpListener;
@@ -39,6 +39,8 @@ pub struct GatewayConfig {
     pub dir: PathBuf,
     /// At this size records are refused.
     pub capacity: ByteSize,
+    /// How long records wait for company before they are synced together.
+    pub group_wait: GroupWait,
     pub acknowledge: Acknowledge,
     pub regions: BTreeMap<RegionName, ClientConfig>,
     /// Where to forward without a controller. `None`: wait for a grant.
@@ -179,10 +181,11 @@ fn trimming(mirrored: Mirrored, alone: bool) -> TrimmingOf {
 }
 
 async fn open(config: &GatewayConfig, trimming: TrimmingOf) -> Result<store::Opened, GatewayError> {
-    let (directory, capacity) = (config.dir.clone(), config.capacity.as_bytes());
+    let (directory, capacity, wait) = (config.dir.clone(), config.capacity.as_bytes(), config.group_wait);
     let opened = tokio::task::spawn_blocking(move || {
         let lock = store::lock(&directory)?;
-        Store::open(Arc::new(RealDisk), &directory, Some(lock), capacity, |partition| trimming(partition))
+        let disk = Arc::new(RealDisk);
+        Store::open(disk, &directory, Some(lock), capacity, wait, |partition| trimming(partition))
     });
     Ok(opened.await??)
 }

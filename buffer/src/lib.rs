@@ -20,5 +20,6 @@ mod watermarks;
 
 pub use gateway::{Gateway, GatewayConfig, GatewayError, Mirrored};
 pub use hub::{Acknowledge, GatewayStatus};
+pub use leeward_log::GroupWait;
 pub use state::StateError;
 pub use store::StoreError;

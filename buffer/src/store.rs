@@ -10,8 +10,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use leeward_log::{
-    AppendError, Disk, GroupCommit, Journal, JournalConfig, OpenError, Position, ReadError, framed_bytes,
-    read_file, replace_file,
+    AppendError, Disk, GroupCommit, GroupWait, Journal, JournalConfig, OpenError, Position, ReadError,
+    framed_bytes, read_file, replace_file,
 };
 use leeward_model::TopicPartition;
 
@@ -82,12 +82,14 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Opens the directory on `disk`; `lock` is its lock file where the disk is the real one.
+    /// Opens the directory on `disk`; `lock` is its lock file where the disk is the real one. Each group of batches
+    /// waits as `group_wait` says before it is synced.
     pub(crate) fn open(
         disk: Arc<dyn Disk>,
         directory: &Path,
         lock: Option<File>,
         capacity: u64,
+        group_wait: GroupWait,
         trimming: impl Fn(&TopicPartition) -> Trimming,
     ) -> Result<Opened, StoreError> {
         let io_error = |source| StoreError::Io { path: directory.to_owned(), source };
@@ -129,7 +131,7 @@ impl Store {
             disk,
             directory: directory.to_owned(),
             _lock: lock,
-            journal: GroupCommit::start(journal).map_err(io_error)?,
+            journal: GroupCommit::start_waiting(journal, group_wait).map_err(io_error)?,
             capacity,
             given: Arc::new(AtomicU64::new(end)),
             needed: AtomicU64::new(start),

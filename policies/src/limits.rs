@@ -21,6 +21,10 @@ pub const REGEX_BYTES_MAX: usize = 1 << 20;
 /// Longest duration that a policy can name. A longer one is refused (E0120).
 pub const DURATION_MAX: Duration = Duration::from_hours(3650 * 24);
 
+/// Longest that a gateway may keep records waiting for company before they are forced to disk. A longer one is
+/// refused (E0121): producers would take it for a broker that hangs.
+pub const FSYNC_WAIT_MAX: Duration = Duration::from_secs(1);
+
 /// Most edits between a written word and the one that is suggested for it.
 pub const SUGGESTION_DISTANCE_MAX: usize = 4;
 

@@ -52,6 +52,7 @@ broken! {
     regex_error,
     rpo_zero_without_buffer,
     secret_in_clear,
+    slow_fsync,
     syntax,
     unknown_field,
     unknown_region,

@@ -21,7 +21,7 @@ use format::{FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, encode_frame, segment_hea
 use segments::{Segment, Segments};
 
 pub use format::Position;
-pub use group_commit::{GroupCommit, SubmitError};
+pub use group_commit::{GroupCommit, GroupWait, SubmitError};
 pub use reader::{Frame, JournalReader, ReadError};
 pub use recovery::{Damage, OpenError, Recovery, TornTail};
 

@@ -5,11 +5,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use leeward_log::{
-    AppendError, Disk, DiskFault, GroupCommit, Journal, JournalConfig, Position, ReadError, RealDisk,
-    Recovery, SimulatedDisk,
+    AppendError, Disk, DiskFault, GroupCommit, GroupWait, Journal, JournalConfig, Position, ReadError,
+    RealDisk, Recovery, SimulatedDisk,
 };
 use proptest::prelude::*;
 
@@ -203,6 +204,44 @@ fn many_callers_share_one_journal_and_each_learns_its_position() {
         assert_eq!(frame.payload[..], n.to_be_bytes());
     }
     assert_eq!(shared.close().end().get(), 500 * (OVERHEAD + 4));
+}
+
+/// What became durable with each of three frames: the journal's end when its caller was told.
+fn ends_told(wait: GroupWait) -> Vec<u64> {
+    let (journal, _) = open(&SimulatedDisk::new(1));
+    let reader = journal.reader();
+    let shared = GroupCommit::start_waiting(journal, wait).unwrap();
+    let (done, told) = channel();
+    for _ in 0..3 {
+        let (done, reader) = (done.clone(), reader.clone());
+        let tell = move |stored: Result<Position, AppendError>| {
+            stored.unwrap();
+            done.send(reader.end().get()).unwrap();
+        };
+        shared.submit(1, vec![Bytes::from_static(b"four")], tell).unwrap();
+    }
+    told.iter().take(3).collect()
+}
+
+#[test]
+fn a_group_waits_until_its_bytes_are_there() {
+    let frame = OVERHEAD + 4;
+    let or_bytes = usize::try_from(3 * frame).unwrap();
+
+    let ends = ends_told(GroupWait { at_most: Duration::from_secs(3600), or_bytes });
+
+    assert_eq!(ends, [3 * frame; 3]);
+}
+
+#[test]
+fn a_group_waits_no_longer_than_its_time() {
+    let at_most = Duration::from_millis(50);
+    let began = Instant::now();
+
+    let ends = ends_told(GroupWait { at_most, or_bytes: usize::MAX });
+
+    assert!(began.elapsed() >= at_most);
+    assert_eq!(ends.last(), Some(&(3 * (OVERHEAD + 4))));
 }
 
 #[test]

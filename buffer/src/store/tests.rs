@@ -25,7 +25,8 @@ fn partition() -> TopicPartition {
 
 fn open(disk: &SimulatedDisk) -> Opened {
     let trimming = |_: &TopicPartition| Trimming::WhenReplicated;
-    Store::open(Arc::new(disk.clone()), Path::new("/buffer"), None, CAPACITY, trimming).unwrap()
+    Store::open(Arc::new(disk.clone()), Path::new("/buffer"), None, CAPACITY, GroupWait::default(), trimming)
+        .unwrap()
 }
 
 fn batch(sequence: i32, value: &str) -> RecordBatch {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use leeward_buffer::{Acknowledge, Gateway, GatewayConfig};
+use leeward_buffer::{Acknowledge, Gateway, GatewayConfig, GroupWait};
 use leeward_client::{
     Acks, ClientConfig, Cluster, ConsumedRecord, FetchFrom, FetchPlan, Fetcher, Isolation, NewRecord,
     NewTopic, Producer, ProducerConfig, read_records,
@@ -74,6 +74,7 @@ pub(super) fn config(dir: &Path, regions: &[(&str, SocketAddr)]) -> GatewayConfi
         advertised: None,
         dir: dir.to_owned(),
         capacity: ByteSize::mib(64),
+        group_wait: GroupWait::default(),
         acknowledge: Acknowledge::AfterFsync,
         regions: regions.iter().map(|(name, at)| (region(name), client(&[*at]))).collect(),
         acting: None,

@@ -33,9 +33,9 @@ const DEFAULT_CAPACITY: ByteSize = ByteSize::mib(16 * 1024);
 record! {
     /// When waiting records are forced to disk together: whichever comes first.
     pub struct Fsync in "`fsync`" with default {
-        /// Longest wait for company.
-        every "every": Duration = Duration::from_millis(5),
-        /// Bytes that are company enough.
+        /// Longest wait for company, at most 1s; 0s waits for nobody.
+        every "every": Duration = Duration::ZERO,
+        /// Bytes that are company enough; 8MiB always are.
         or_bytes "orBytes": ByteSize = ByteSize::mib(1),
     }
 }

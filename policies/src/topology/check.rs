@@ -6,6 +6,7 @@ use super::{Automation, DnsProvider, DnsRecordType, Kafka, Region, Role, RtoArit
 use crate::{
     code::Code,
     diagnostics::Diagnostic,
+    limits::FSYNC_WAIT_MAX,
     node::Node,
     read::{Reader, duration_text, nearest},
 };
@@ -18,6 +19,7 @@ pub(crate) fn check(topology: &Topology, node: &Node, reader: &mut Reader<'_>) -
     check.quorum();
     check.probing();
     check.data_loss();
+    check.buffer();
     check.dns();
     check.recovery_time();
     let passed = check.errors.is_empty();
@@ -188,6 +190,15 @@ impl Check<'_> {
             .label("mirroring alone is always a little behind")
             .help("add `buffer: {enabled: true}`, or allow some loss: `rpo: 10s`");
             self.errors.push(finding);
+        }
+    }
+
+    fn buffer(&mut self) {
+        let every = self.topology.spec.buffer.fsync.every;
+        if every > FSYNC_WAIT_MAX {
+            let message = format!("records would wait {} for the disk", duration_text(every));
+            let help = format!("use {} at most; `every: 5ms` is much", duration_text(FSYNC_WAIT_MAX));
+            self.error(Code::Number, "spec/buffer/fsync/every", message, help);
         }
     }
 

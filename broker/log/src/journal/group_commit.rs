@@ -1,8 +1,9 @@
 //! One thread owns the journal; many callers share each of its syncs.
 
 use std::io;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -16,6 +17,16 @@ enum Work {
     Append { kind: u8, parts: Vec<Bytes>, done: AppendDone },
     Trim { before: Position, done: TrimDone },
     Stop,
+}
+
+/// How long a group waits for company before it is synced: the time or the bytes, whichever comes first. What waits
+/// already always comes along. The default waits for nobody: a group is what came while the one before was synced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupWait {
+    /// Counted from the group's first append.
+    pub at_most: Duration,
+    /// Payload bytes that are company enough.
+    pub or_bytes: usize,
 }
 
 /// Why the journal's thread did not take a submission. Its completion is dropped uncalled.
@@ -36,16 +47,25 @@ pub struct GroupCommit {
 }
 
 impl GroupCommit {
-    /// Starts the thread.
+    /// Starts the thread; a group waits for nobody.
     ///
     /// # Errors
     ///
     /// The operating system's, where it has no thread left.
     pub fn start(journal: Journal) -> io::Result<Self> {
+        Self::start_waiting(journal, GroupWait::default())
+    }
+
+    /// Starts the thread; each group waits for company.
+    ///
+    /// # Errors
+    ///
+    /// As [`GroupCommit::start`].
+    pub fn start_waiting(journal: Journal, wait: GroupWait) -> io::Result<Self> {
         let (work, waiting) = sync_channel(SUBMISSIONS_WAITING_MAX);
         let reader = journal.reader();
         let thread =
-            thread::Builder::new().name("journal".to_owned()).spawn(move || run(journal, &waiting))?;
+            thread::Builder::new().name("journal".to_owned()).spawn(move || run(journal, &waiting, wait))?;
         Ok(Self { work, reader, thread: Some(thread) })
     }
 
@@ -112,15 +132,17 @@ impl Drop for GroupCommit {
     }
 }
 
-fn run(mut journal: Journal, waiting: &Receiver<Work>) -> Journal {
+fn run(mut journal: Journal, waiting: &Receiver<Work>, wait: GroupWait) -> Journal {
     let mut group = Vec::new();
     while let Ok(work) = waiting.recv() {
         let mut running = take(&mut journal, &mut group, work);
+        let sync_at = Instant::now() + wait.at_most;
         while running && journal.staged_bytes() < GROUP_BYTES_MAX {
-            match waiting.try_recv() {
-                Ok(work) => running = take(&mut journal, &mut group, work),
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => running = false,
+            let lonely = !group.is_empty() && journal.staged_bytes() < wait.or_bytes;
+            match next(waiting, sync_at, lonely) {
+                Ok(Some(work)) => running = take(&mut journal, &mut group, work),
+                Ok(None) => break,
+                Err(Gone) => running = false,
             }
         }
         commit(&mut journal, &mut group);
@@ -129,6 +151,27 @@ fn run(mut journal: Journal, waiting: &Receiver<Work>) -> Journal {
         }
     }
     journal
+}
+
+/// Nobody is left who could submit.
+struct Gone;
+
+/// What waits already; a group that is `lonely` waits for more until `sync_at`.
+fn next(waiting: &Receiver<Work>, sync_at: Instant, lonely: bool) -> Result<Option<Work>, Gone> {
+    match waiting.try_recv() {
+        Ok(work) => return Ok(Some(work)),
+        Err(TryRecvError::Disconnected) => return Err(Gone),
+        Err(TryRecvError::Empty) => {}
+    }
+    let left = sync_at.saturating_duration_since(Instant::now());
+    if !lonely || left.is_zero() {
+        return Ok(None);
+    }
+    match waiting.recv_timeout(left) {
+        Ok(work) => Ok(Some(work)),
+        Err(RecvTimeoutError::Timeout) => Ok(None),
+        Err(RecvTimeoutError::Disconnected) => Err(Gone),
+    }
 }
 
 /// Does one piece of work; false when it was the last.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
-use leeward_buffer::{Acknowledge, Gateway, GatewayConfig};
+use leeward_buffer::{Acknowledge, Gateway, GatewayConfig, GroupWait};
 use leeward_policies::AckWhen;
 use tracing::info;
 
@@ -40,6 +40,10 @@ pub(super) async fn start(site: &mut Site, running: &mut Vec<Running>) -> anyhow
         advertised: None,
         dir: buffer.dir.as_ref().map_or_else(|| site.data.join("buffer"), PathBuf::from),
         capacity: buffer.capacity,
+        group_wait: GroupWait {
+            at_most: buffer.fsync.every,
+            or_bytes: usize::try_from(buffer.fsync.or_bytes.as_bytes()).unwrap_or(usize::MAX),
+        },
         acknowledge: match buffer.ack {
             AckWhen::AfterFsync => Acknowledge::AfterFsync,
             AckWhen::AfterKafka => Acknowledge::AfterKafka,
