@@ -217,6 +217,9 @@ pub(crate) enum DrillCommand {
         /// Keeps the regions' data and the processes' logs.
         #[arg(long)]
         keep: bool,
+        /// Plain lines on a terminal too.
+        #[arg(long)]
+        plain: bool,
     },
     /// Prints the result of a run.
     Report {

@@ -10,6 +10,7 @@ mod exit;
 mod http;
 mod settings;
 mod telemetry;
+mod terminal;
 
 use std::process::ExitCode;
 

@@ -55,6 +55,15 @@ impl Ledger {
         self.streams.iter().map(|(name, stream)| (name, stream.sent.as_slice()))
     }
 
+    /// How many records each route sent.
+    pub fn sent_by_route(&self) -> BTreeMap<String, u64> {
+        let mut sent = BTreeMap::new();
+        for (name, stream) in &self.streams {
+            *sent.entry(name.route.clone()).or_default() += stream.sent.len() as u64;
+        }
+        sent
+    }
+
     /// Times of all acknowledgements of a route, in order.
     pub fn ack_times(&self, route: &str) -> Vec<u64> {
         let mut times: Vec<u64> = self

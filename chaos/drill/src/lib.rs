@@ -7,10 +7,12 @@ mod expect;
 pub mod ledger;
 mod limits;
 mod load;
+mod progress;
 pub mod report;
 mod runner;
 mod watch;
 
 pub use clock::now;
 pub use load::{ForeignClient, ForeignError, LookError};
+pub use progress::{EstateStanding, Progress, RouteStanding, Standing};
 pub use runner::{DrillRun, RunError, run, run_folder};

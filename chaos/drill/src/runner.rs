@@ -2,6 +2,7 @@
 
 mod outcome;
 mod steps;
+mod tell;
 
 use std::{
     collections::BTreeMap,
@@ -29,9 +30,11 @@ use crate::{
         ForeignClient, ForeignError, GroupNotes, LookError, Notes, ProducerPlan, Reached, Route, consume,
         listen, look, produce,
     },
+    progress::Progress,
     report::{Report, ReportError},
     watch::Watch,
 };
+use tell::{Stage, Teller};
 
 /// How long one connection, one answer and one operation of the load's own clients may take: short, so that a client
 /// finds the survivor as soon as its name does.
@@ -55,8 +58,8 @@ pub struct DrillRun {
     pub pid_files: BTreeMap<RegionName, Vec<PathBuf>>,
     /// Where this run's report goes.
     pub folder: PathBuf,
-    /// Says what is going on.
-    pub progress: fn(&str),
+    /// Who is told how it goes.
+    pub progress: Arc<dyn Progress>,
 }
 
 /// Why a drill has no report.
@@ -93,7 +96,7 @@ struct Running {
     /// Why the drill cannot be judged, found on the way.
     troubles: Vec<String>,
     fault_window: Option<(u64, u64)>,
-    progress_shown: usize,
+    stage: Stage,
 }
 
 /// Runs a drill and writes its report. Whatever happens, every process that was started is ended.
@@ -110,22 +113,27 @@ pub async fn run(run: DrillRun, interrupt: CancellationToken) -> Result<Report, 
         folder: run.folder.join("estate"),
         pid_files: run.pid_files.clone(),
     };
-    (run.progress)("starting the regions and everything around them");
+    run.progress.happened("starting the regions and everything around them");
     let estate = Estate::start(plan).await?;
     let stop = CancellationToken::new();
     let watch = Watch::start(estate.addresses().control, clock, stop.clone());
+    let (notes, stage) = (Notes::default(), Stage::default());
+    stage.enter("waits until the regions are healthy");
+    let progress = Arc::clone(&run.progress);
+    let teller = Teller::new(progress, watch.clone(), notes.clone(), clock, stage.clone());
+    let teller = tokio::spawn(teller.run(stop.clone()));
     let mut running = Running {
         run,
         estate,
         watch,
         clock,
-        notes: Notes::default(),
+        notes,
         groups: Vec::new(),
         topics: Vec::new(),
         faults: Vec::new(),
         troubles: Vec::new(),
         fault_window: None,
-        progress_shown: 0,
+        stage,
     };
     let report = tokio::select! {
         biased;
@@ -133,6 +141,8 @@ pub async fn run(run: DrillRun, interrupt: CancellationToken) -> Result<Report, 
         report = running.carry_out() => report,
     };
     stop.cancel();
+    // It only tells; if it broke, the drill is what it is all the same.
+    let _ = teller.await;
     running.estate.stop().await;
     let report = report?;
     report.write(&running.run.folder)?;
@@ -147,10 +157,10 @@ impl Running {
         let (producers, consumers) = (TaskTracker::new(), TaskTracker::new());
         self.start_load(&producers, &producing, &consumers, &consuming).await?;
         let began = Instant::now();
-        (self.run.progress)("load is on");
+        self.enter("load is on");
         self.take_steps(began).await;
         self.clean_up().await;
-        (self.run.progress)("load ends; waiting for what was acknowledged to arrive");
+        self.enter("load ends; waiting for what was acknowledged to arrive");
         producing.cancel();
         producers.close();
         producers.wait().await;
@@ -159,6 +169,11 @@ impl Running {
         consumers.close();
         consumers.wait().await;
         Ok(self.conclude(&found))
+    }
+
+    fn enter(&self, doing: &'static str) {
+        self.run.progress.happened(doing);
+        self.stage.enter(doing);
     }
 
     async fn wait_until_ready(&mut self) -> Result<(), RunError> {
@@ -309,6 +324,7 @@ impl Running {
                 Ok(Ok(seen)) => {
                     found = seen;
                     let judgement = self.notes.with(|notes| judge(&notes.ledger, &found));
+                    self.stage.judged(&judgement);
                     if nothing_missing(&judgement) && self.groups.iter().all(|group| group.has_read(&found)) {
                         return found;
                     }

@@ -31,6 +31,8 @@ pub(crate) struct Seen {
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
     pub(crate) status: Option<StatusReply>,
+    /// When it came.
+    pub(crate) seen_at: Option<u64>,
     pub(crate) events: Vec<Seen>,
     pub(crate) events_left_out: u64,
     pub(crate) rpo_curve: Vec<Point>,
@@ -161,6 +163,7 @@ impl Watched {
         let emergency = status.last_failover.as_ref().filter(|summary| summary.kind == "failover");
         self.emergency = emergency.cloned().or_else(|| self.emergency.take());
         self.status = Some(status);
+        self.seen_at = Some(at);
     }
 
     /// The RPO exposure seen last, in milliseconds.

@@ -1,9 +1,11 @@
 //! `leeward drill`: rehearses, and reads reports.
 
+mod show;
+
 use std::{
     collections::BTreeMap,
     fs,
-    io::{self, IsTerminal, Write as _},
+    io::{self, IsTerminal},
     os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
@@ -29,9 +31,9 @@ use crate::{args::DrillCommand, exit::Exit};
 /// Where the drill cannot be read or run.
 pub(crate) async fn run_command(command: &DrillCommand) -> anyhow::Result<Exit> {
     match command {
-        DrillCommand::Run { file, runs, clients, pid_files, keep } => {
+        DrillCommand::Run { file, runs, clients, pid_files, keep, plain } => {
             let foreign = clients.iter().map(|text| foreign(text)).collect::<anyhow::Result<Vec<_>>>()?;
-            Box::pin(rehearse(file, runs, foreign, by_region(pid_files)?, *keep)).await
+            Box::pin(rehearse(file, runs, foreign, by_region(pid_files)?, *keep, *plain)).await
         }
         DrillCommand::Report { run } => report(run),
     }
@@ -61,6 +63,7 @@ async fn rehearse(
     foreign: Vec<ForeignClient>,
     pid_files: BTreeMap<RegionName, Vec<PathBuf>>,
     keep: bool,
+    plain: bool,
 ) -> anyhow::Result<Exit> {
     let Some(drill) = super::policy::one_drill(file)? else { return Ok(Exit::InvalidPolicy) };
     let topology_file = topology_of(&drill, file)?;
@@ -81,7 +84,7 @@ async fn rehearse(
         folder: folder.clone(),
         foreign,
         pid_files,
-        progress: show,
+        progress: show::shown(plain),
     };
     println!("drill {name}");
     let interrupt = interrupted()?;
@@ -136,11 +139,6 @@ fn interrupted() -> anyhow::Result<CancellationToken> {
         cancelled.cancel();
     });
     Ok(token)
-}
-
-fn show(line: &str) {
-    let mut out = io::stdout();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 fn exit_of(verdict: Verdict) -> Exit {

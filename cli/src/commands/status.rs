@@ -10,6 +10,7 @@ use crate::{
     exit::Exit,
     out,
     settings::Settings,
+    terminal::{self, Block},
 };
 
 /// Carries out the verb.
@@ -24,8 +25,15 @@ pub(crate) async fn run(arguments: &StatusArguments, settings: &Settings) -> any
         return Ok(Exit::Done);
     }
     let mut changes = controller.watch(WatchRequest {}).await?.into_inner();
+    let in_place = arguments.output == Output::Table && terminal::is_live();
+    let mut block = Block::default();
     while let Some(status) = changes.message().await? {
-        print(&status, arguments.output);
+        if in_place {
+            let lines: Vec<_> = table(&status).lines().map(|line| line.trim_end().to_owned()).collect();
+            block.draw(&mut std::io::stdout(), terminal::size(), &lines)?;
+        } else {
+            print(&status, arguments.output);
+        }
         if out::is_closed() {
             break;
         }

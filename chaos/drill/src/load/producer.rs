@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Notes, Reached, Route};
 use crate::{
-    clock::{DrillClock, wall_millis},
+    clock::{DrillClock, now},
     ledger::{Found, StreamName},
     limits::{BATCH_EVERY, BATCH_RECORDS_MAX, LAST_BATCH_WAIT_MAX},
 };

@@ -209,7 +209,6 @@ impl Running {
     ) -> Result<(), String> {
         let deadline = Instant::now() + within;
         loop {
-            self.show_progress();
             if self.watch.with(|watched| watched.events.iter().any(|seen| is_awaited(seen, event, since))) {
                 return Ok(());
             }
@@ -219,22 +218,6 @@ impl Running {
             }
             sleep(STATUS_EVERY / 4).await;
         }
-    }
-
-    /// Says what came since it was last said.
-    fn show_progress(&mut self) {
-        let (shown, progress) = (self.progress_shown, self.run.progress);
-        self.progress_shown = self.watch.with(|watched| {
-            for seen in &watched.events[shown.min(watched.events.len())..] {
-                let happening = &seen.happening;
-                let at = happening.at as f64 / 1e6;
-                progress(&format!(
-                    "{at:8.3}s  {:<12} {:<20} {}",
-                    happening.source, happening.code, happening.text
-                ));
-            }
-            watched.events.len()
-        });
     }
 
     fn process(&self, target: ProcessTarget) -> String {
@@ -257,9 +240,8 @@ impl Running {
         ControlClient::new(endpoint.connect_lazy())
     }
 
-    fn note(&mut self, code: &str, text: &str) {
+    fn note(&self, code: &str, text: &str) {
         self.watch.note(self.clock.micros(), "drill", code, text);
-        self.show_progress();
     }
 }
 
