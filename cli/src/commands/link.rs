@@ -92,6 +92,10 @@ fn table(reply: &LinkReply) -> String {
     if !reply.failure.is_empty() {
         text += &format!("failure: {}\n", reply.failure);
     }
+    for drift in &reply.drifts {
+        let (source, target) = (drift.source_partitions, drift.target_partitions);
+        text += &format!("{}: {source} partitions at the source, {target} at the target\n", drift.topic);
+    }
     let mut partitions = Table::new();
     partitions.load_style(NOTHING).set_header([
         "PARTITION",
@@ -133,6 +137,12 @@ fn as_json(reply: &LinkReply) -> serde_json::Value {
         "rpoMillis": reply.rpo_millis,
         "lagRecords": reply.lag_records,
         "failure": reply.failure,
+        "topicsCompared": reply.topics_compared,
+        "partitionDrifts": reply.drifts.iter().map(|drift| json!({
+            "topic": drift.topic,
+            "sourcePartitions": drift.source_partitions,
+            "targetPartitions": drift.target_partitions,
+        })).collect::<Vec<_>>(),
         "partitions": reply.partitions.iter().map(|partition| json!({
             "topic": partition.topic,
             "partition": partition.partition,

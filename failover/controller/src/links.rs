@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use leeward_failover_core::{Drain, FinalPosition, LinkReport, LogEnd, PartitionSample};
+use leeward_failover_core::{Drain, FinalPosition, LinkReport, LogEnd, PartitionDrift, PartitionSample};
 use leeward_model::{
     ByteSize, FencingEpoch, Lag, LinkName, PartitionIndex, RegionName, SourceOffset, TargetOffset, TopicName,
     TopicPartition,
@@ -227,4 +227,13 @@ pub(crate) fn report(source: &RegionName, target: &RegionName, reply: &LinkReply
         offsets_age: (reply.rpo_millis >= 0).then_some(Duration::ZERO),
         partitions: partitions.collect(),
     }
+}
+        drifts: reply.topics_compared.then(|| reply.drifts.iter().filter_map(drift).collect()),
+
+fn drift(drift: &wire::PartitionDrift) -> Option<PartitionDrift> {
+    Some(PartitionDrift {
+        topic: TopicName::new(&drift.topic).ok()?,
+        source: drift.source_partitions,
+        target: drift.target_partitions,
+    })
 }

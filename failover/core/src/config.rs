@@ -38,6 +38,8 @@ pub struct Gates {
     pub rpo_max: Option<Duration>,
     /// `standby-writable`: the standby's produce canary succeeds.
     pub standby_writable: bool,
+    /// `no-partition-drift`: mirrored topics have as many partitions at the standby as at the primary.
+    pub no_partition_drift: bool,
     /// `offsets-fresh`: group positions were carried over within this age. `None`: the gate is off.
     pub offsets_max_age: Option<Duration>,
     /// Oldest evidence that a decision may rest on.
@@ -115,9 +117,9 @@ impl Config {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::*;
-
     use std::num::NonZeroU32;
+
+    use super::*;
 
     pub(crate) fn name(name: &str) -> RegionName {
         RegionName::new(name).expect("legal name")
@@ -141,6 +143,7 @@ pub(crate) mod tests {
             gates: Gates {
                 rpo_max: Some(Duration::from_secs(10)),
                 standby_writable: true,
+                no_partition_drift: true,
                 offsets_max_age: Some(Duration::from_secs(30)),
                 evidence_max_age: Duration::from_secs(15),
             },

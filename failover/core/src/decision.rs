@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leeward_model::{Lag, SourceOffset, TopicPartition};
+use leeward_model::{Lag, SourceOffset, TopicName, TopicPartition};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -20,6 +20,16 @@ pub struct PartitionSample {
     pub replicated: SourceOffset,
 }
 
+/// A mirrored topic that has another number of partitions at the target: keys go elsewhere there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionDrift {
+    /// As the source calls it.
+    pub topic: TopicName,
+    pub source: u32,
+    /// 0 where the target does not have the topic.
+    pub target: u32,
+}
+
 /// A link as last reported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkSnapshot {
@@ -29,6 +39,9 @@ pub struct LinkSnapshot {
     /// Age of the last carrying over of group positions.
     pub offsets_age: Option<Duration>,
     pub partitions: Vec<PartitionSample>,
+    /// `None` where the mirror has not seen both sides' topics yet.
+    #[serde(default)]
+    pub drifts: Option<Vec<PartitionDrift>>,
 }
 
 impl LinkSnapshot {
@@ -67,17 +80,19 @@ pub enum Gate {
     Cooldown,
     StandbyHealthy,
     StandbyWritable,
+    NoPartitionDrift,
     OffsetsFresh,
     RpoWithinBudget,
 }
 
 impl Gate {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NotPaused,
         Self::Automation,
         Self::Cooldown,
         Self::StandbyHealthy,
         Self::StandbyWritable,
+        Self::NoPartitionDrift,
         Self::OffsetsFresh,
         Self::RpoWithinBudget,
     ];
@@ -90,6 +105,7 @@ impl Gate {
             Self::Cooldown => "cooldown",
             Self::StandbyHealthy => "standby-healthy",
             Self::StandbyWritable => "standby-writable",
+            Self::NoPartitionDrift => "no-partition-drift",
             Self::OffsetsFresh => "offsets-fresh",
             Self::RpoWithinBudget => "rpo-within-budget",
         }
@@ -115,6 +131,12 @@ pub enum HeldReason {
     NotAStandby,
     #[error("no produce canary succeeded at the standby within {age_max:?}")]
     StandbyNotWritable { age_max: Duration },
+    #[error("partitions of the two regions were not compared yet")]
+    PartitionsUnknown,
+    #[error(
+        "{topic} has {source_count} partitions at the primary and {target_count} at the standby; {others} more topics differ"
+    )]
+    PartitionDrift { topic: TopicName, source_count: u32, target_count: u32, others: usize },
     #[error("group positions were carried over {age:?} ago; at most {age_max:?} is allowed")]
     OffsetsStale { age: Option<Duration>, age_max: Duration },
     #[error("data at risk {:?} is over the budget of {budget:?}", in_millis(*exposure))]
@@ -176,6 +198,8 @@ fn refusal(config: &Config, evidence: &Evidence, gate: Gate) -> Option<HeldReaso
             (gates.standby_writable && !fresh)
                 .then_some(HeldReason::StandbyNotWritable { age_max: gates.evidence_max_age })
         }
+        Gate::NoPartitionDrift if !gates.no_partition_drift => None,
+        Gate::NoPartitionDrift => drift(evidence.link.as_ref().and_then(|link| link.drifts.as_deref())),
         Gate::OffsetsFresh => gates.offsets_max_age.and_then(|age_max| {
             let link = evidence.link.as_ref();
             let age = link.and_then(|link| Some(link.offsets_age?.saturating_add(link.age)));
@@ -184,6 +208,19 @@ fn refusal(config: &Config, evidence: &Evidence, gate: Gate) -> Option<HeldReaso
         Gate::RpoWithinBudget => gates.rpo_max.and_then(|budget| {
             let exposure = evidence.exposure();
             (exposure > budget).then_some(HeldReason::RpoOverBudget { exposure, budget })
+        }),
+    }
+}
+
+fn drift(drifts: Option<&[PartitionDrift]>) -> Option<HeldReason> {
+    match drifts {
+        None => Some(HeldReason::PartitionsUnknown),
+        Some([]) => None,
+        Some([first, others @ ..]) => Some(HeldReason::PartitionDrift {
+            topic: first.topic.clone(),
+            source_count: first.source,
+            target_count: first.target,
+            others: others.len(),
         }),
     }
 }
@@ -203,7 +240,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::{config::tests::config, quorum::Cause};
+    use crate::{
+        config::{Gates, tests::config},
+        quorum::Cause,
+    };
 
     fn evidence() -> Evidence {
         let health = |verdict, cause| RegionHealth { verdict, cause, votes: BTreeMap::new() };
@@ -216,6 +256,7 @@ mod tests {
                 lag: Lag { time: Duration::from_secs(2), ..Lag::default() },
                 offsets_age: Some(Duration::from_secs(1)),
                 partitions: Vec::new(),
+                drifts: Some(Vec::new()),
             }),
             standby_written_age: Some(Duration::ZERO),
             since_automatic: None,
@@ -245,7 +286,22 @@ mod tests {
     fn a_link_that_was_never_heard_of_closes_the_gates_on_data() {
         let unheard = Evidence { link: None, ..evidence() };
 
-        assert_eq!(refused(&config(), &unheard), [Gate::OffsetsFresh, Gate::RpoWithinBudget]);
+        assert_eq!(
+            refused(&config(), &unheard),
+            [Gate::NoPartitionDrift, Gate::OffsetsFresh, Gate::RpoWithinBudget]
+        );
+    }
+
+    #[test]
+    fn a_topic_with_other_partitions_at_the_standby_closes_its_gate() {
+        let topic = TopicName::new("orders").expect("legal");
+        let mut drifted = evidence();
+        let drift = PartitionDrift { topic, source: 6, target: 12 };
+        drifted.link.as_mut().expect("there").drifts = Some(vec![drift]);
+        let allowed = Config { gates: Gates { no_partition_drift: false, ..config().gates }, ..config() };
+
+        assert_eq!(refused(&config(), &drifted), [Gate::NoPartitionDrift]);
+        assert_eq!(refused(&allowed, &drifted), []);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub use self::{
 };
 use crate::{
     config::Config,
-    decision::{HeldReason, PartitionSample},
+    decision::{HeldReason, PartitionDrift, PartitionSample},
     detector::{Detector, Report},
     effect::{Effect, EffectId, OperationId, Outcome},
     fence::FenceProof,
@@ -45,6 +45,7 @@ pub struct LinkReport {
     pub lag: Lag,
     pub offsets_age: Option<Duration>,
     pub partitions: Vec<PartitionSample>,
+    pub drifts: Option<Vec<PartitionDrift>>,
 }
 
 /// What happened.

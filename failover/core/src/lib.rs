@@ -22,7 +22,9 @@ mod returning;
 mod state;
 
 pub use config::{Automation, Config, ConfigError, Gates, LeaseRule};
-pub use decision::{Evidence, Gate, GateResult, HeldReason, LinkSnapshot, PartitionSample, evaluate};
+pub use decision::{
+    Evidence, Gate, GateResult, HeldReason, LinkSnapshot, PartitionDrift, PartitionSample, evaluate,
+};
 pub use detector::{Detector, LevelVerdict, Probe, Report, Vote};
 pub use effect::{Drain, Effect, EffectId, OperationId, Outcome};
 pub use engine::{

@@ -6,26 +6,70 @@ use leeward_model::{PartitionIndex, SourceOffset, TargetOffset, TopicId, TopicNa
 use leeward_wire::ErrorCode;
 use tokio::sync::oneshot;
 
-use crate::store::StoredPartition;
+use crate::{status::PartitionDrift, store::StoredPartition};
 
 /// Partitions are named as they are at the source.
 #[derive(Debug)]
 pub(crate) enum Input {
-    Topics(Vec<MirroredTopic>),
+    /// What both sides have, and which topics have another number of partitions at the target.
+    Topics(Vec<MirroredTopic>, Vec<PartitionDrift>),
     TopicDeleted(TopicName),
-    Opened { partition: TopicPartition, opening: Opening },
-    OpeningFailed { partition: TopicPartition },
-    Fetched { asked: Vec<TopicPartition>, answers: Vec<Fetched>, done: oneshot::Sender<()> },
-    SourceRange { partition: TopicPartition, log_start: SourceOffset, log_end: SourceOffset },
-    TopicRecreated { partition: TopicPartition },
-    Acknowledged { partition: TopicPartition, batch: BatchNumber, base: Option<TargetOffset> },
-    Refused { partition: TopicPartition, batch: BatchNumber, code: ErrorCode },
-    Unanswered { partition: TopicPartition, batch: BatchNumber },
-    TargetEnd { partition: TopicPartition, question: Question, end: TargetOffset },
-    Audited { partition: TopicPartition, question: Question, batches: Vec<AuditedBatch> },
-    QuestionFailed { partition: TopicPartition, question: Question },
-    Stored { key: (TopicId, PartitionIndex), change: ChangeNumber },
-    Checkpointed { key: (TopicId, PartitionIndex), target: TargetOffset },
+    Opened {
+        partition: TopicPartition,
+        opening: Opening,
+    },
+    OpeningFailed {
+        partition: TopicPartition,
+    },
+    Fetched {
+        asked: Vec<TopicPartition>,
+        answers: Vec<Fetched>,
+        done: oneshot::Sender<()>,
+    },
+    SourceRange {
+        partition: TopicPartition,
+        log_start: SourceOffset,
+        log_end: SourceOffset,
+    },
+    TopicRecreated {
+        partition: TopicPartition,
+    },
+    Acknowledged {
+        partition: TopicPartition,
+        batch: BatchNumber,
+        base: Option<TargetOffset>,
+    },
+    Refused {
+        partition: TopicPartition,
+        batch: BatchNumber,
+        code: ErrorCode,
+    },
+    Unanswered {
+        partition: TopicPartition,
+        batch: BatchNumber,
+    },
+    TargetEnd {
+        partition: TopicPartition,
+        question: Question,
+        end: TargetOffset,
+    },
+    Audited {
+        partition: TopicPartition,
+        question: Question,
+        batches: Vec<AuditedBatch>,
+    },
+    QuestionFailed {
+        partition: TopicPartition,
+        question: Question,
+    },
+    Stored {
+        key: (TopicId, PartitionIndex),
+        change: ChangeNumber,
+    },
+    Checkpointed {
+        key: (TopicId, PartitionIndex),
+        target: TargetOffset,
+    },
 }
 
 /// A topic that both sides have.

@@ -11,7 +11,9 @@ use leeward_proto::link::{self as wire, link_server::Link};
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status};
 
-use crate::{GroupStanding, Leave, LinkError, LinkHandle, PartitionStatus, Watermark, clock::wall};
+use crate::{
+    GroupStanding, Leave, LinkError, LinkHandle, PartitionDrift, PartitionStatus, Watermark, clock::wall,
+};
 
 /// Answers for the links of a process.
 #[derive(Clone, Debug)]
@@ -103,6 +105,14 @@ fn position(status: &PartitionStatus) -> wire::PartitionPosition {
     }
 }
 
+fn drift(drift: &PartitionDrift) -> wire::PartitionDrift {
+    wire::PartitionDrift {
+        topic: drift.topic.to_string(),
+        source_partitions: drift.source,
+        target_partitions: drift.target,
+    }
+}
+
 fn reply(link: &LinkHandle) -> wire::LinkReply {
     let status = link.status();
     let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
@@ -116,6 +126,8 @@ fn reply(link: &LinkHandle) -> wire::LinkReply {
         rpo_millis: status.rpo(wall()).map_or(-1, millis),
         lag_records: status.lag_records(),
         partitions: status.partitions.iter().map(position).collect(),
+        topics_compared: status.drifts.is_some(),
+        drifts: status.drifts.iter().flatten().map(drift).collect(),
         failure: status.failure.unwrap_or_default(),
     }
 }

@@ -43,6 +43,16 @@ pub struct PartitionStatus {
     pub standing: Standing,
 }
 
+/// A mirrored topic with another number of partitions at the target: keys go elsewhere there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionDrift {
+    /// As the source calls it.
+    pub topic: TopicName,
+    pub source: u32,
+    /// 0 where the target does not have the topic.
+    pub target: u32,
+}
+
 /// A link as it stands.
 #[derive(Clone, Debug, Default)]
 pub struct LinkStatus {
@@ -51,6 +61,8 @@ pub struct LinkStatus {
     /// When the newest heartbeat was written below which the target has everything.
     pub last_durable_heartbeat: Option<WallTime>,
     pub partitions: Vec<PartitionStatus>,
+    /// `None` until both sides' topics were compared.
+    pub drifts: Option<Vec<PartitionDrift>>,
     pub failure: Option<String>,
 }
 

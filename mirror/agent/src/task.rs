@@ -180,8 +180,9 @@ impl Task {
 
     fn take(&mut self, input: Input) {
         match input {
-            Input::Topics(topics) => {
+            Input::Topics(topics, drifts) => {
                 self.source_answered = Instant::now();
+                self.parts.board.status.lock().drifts = Some(drifts);
                 for topic in &topics {
                     self.take_topic(topic);
                 }

@@ -20,6 +20,7 @@ use crate::{
     heartbeat::{ensure_topic, heartbeat_topic_of},
     input::{Input, MirroredTopic},
     limits::{ADMIN_WAIT_MAX, DISCOVER_EVERY, MISSING_LOOKS_MAX},
+    status::PartitionDrift,
 };
 
 /// Looks after topics until stopped.
@@ -98,7 +99,9 @@ impl Follower {
         for topic in &mirrored {
             self.missing.entry(topic.source.clone()).or_insert(0);
         }
-        inputs.push(Input::Topics(mirrored));
+        let drifts = wanted.iter().filter(|topic| topic.name != self.heartbeats);
+        let drifts = drifts.filter_map(|topic| drift(topic, &at_target)).collect();
+        inputs.push(Input::Topics(mirrored, drifts));
         Ok(inputs)
     }
 
@@ -209,6 +212,16 @@ fn mirrored(topic: &SourceTopic, at_target: &ClusterMap) -> Option<MirroredTopic
         target: present.name.clone(),
         target_id: present.id?,
         partitions: topic.partitions.min(present.partitions.len() as u32),
+    })
+}
+
+fn drift(topic: &SourceTopic, at_target: &ClusterMap) -> Option<PartitionDrift> {
+    let present = at_target.topics.get(&topic.target_name);
+    let target = present.map_or(0, |present| present.partitions.len() as u32);
+    (target != topic.partitions).then(|| PartitionDrift {
+        topic: topic.name.clone(),
+        source: topic.partitions,
+        target,
     })
 }
 

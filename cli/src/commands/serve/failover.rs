@@ -54,6 +54,7 @@ pub(super) fn brain(topology: &Topology) -> anyhow::Result<core::Config> {
     let mut gates = core::Gates {
         rpo_max: None,
         standby_writable: false,
+        no_partition_drift: false,
         offsets_max_age: None,
         evidence_max_age: failover.detect.silence().saturating_mul(2).max(EVIDENCE_AGE_MIN),
     };
@@ -62,9 +63,7 @@ pub(super) fn brain(topology: &Topology) -> anyhow::Result<core::Config> {
             Gate::RpoWithinBudget => gates.rpo_max = Some(topology.spec.budgets.rpo.max),
             Gate::StandbyWritable => gates.standby_writable = true,
             Gate::OffsetsFresh(age) => gates.offsets_max_age = Some(*age),
-            Gate::NoPartitionDrift => {
-                anyhow::bail!("`failover.gates`: gate no-partition-drift is not yet implemented")
-            }
+            Gate::NoPartitionDrift => gates.no_partition_drift = true,
         }
     }
     let lease = failover.fencing.lease;
@@ -141,16 +140,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gate_that_nobody_looks_at_is_refused_by_name() {
+    fn every_gate_of_the_policy_is_looked_at() {
         let text = include_str!("../../../../policies/examples/payments.yaml");
         let text = text.replace("gates: [", "gates: [no-partition-drift, ");
         let variable = |_: &str| Some("use.example.com:9093".to_owned());
         let policies = load(vec![Source::new("payments.yaml", text)], &variable);
         let topology = &policies.topologies.first().expect("it is a policy").document;
 
-        let refused = brain(topology).expect_err("it cannot be carried out");
+        let gates = brain(topology).expect("it can be carried out").gates;
 
-        let told = "`failover.gates`: gate no-partition-drift is not yet implemented";
-        assert_eq!(refused.to_string(), told);
+        assert!(gates.no_partition_drift && gates.standby_writable && gates.rpo_max.is_some());
+        assert!(gates.offsets_max_age.is_some());
     }
 }

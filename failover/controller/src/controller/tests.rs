@@ -131,6 +131,7 @@ pub(super) fn core() -> Config {
         gates: Gates {
             rpo_max: Some(Duration::from_secs(10)),
             standby_writable: true,
+            no_partition_drift: false,
             offsets_max_age: Some(Duration::from_secs(30)),
             evidence_max_age: Duration::from_secs(15),
         },

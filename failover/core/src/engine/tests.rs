@@ -82,7 +82,8 @@ impl World {
         };
         let lag = Lag { time: Duration::from_secs(seconds), ..Lag::default() };
         let offsets_age = Some(Duration::ZERO);
-        let report = LinkReport { source, target, lag, offsets_age, partitions: vec![sample] };
+        let report =
+            LinkReport { source, target, lag, offsets_age, partitions: vec![sample], drifts: Some(vec![]) };
         self.take(Event::Link(report)).expect("a report");
     }
 

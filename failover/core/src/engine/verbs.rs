@@ -165,6 +165,7 @@ impl Engine {
                     Gate::Cooldown,
                     Gate::StandbyHealthy,
                     Gate::StandbyWritable,
+                    Gate::NoPartitionDrift,
                     Gate::OffsetsFresh,
                     Gate::RpoWithinBudget,
                 ])?;
@@ -185,6 +186,7 @@ impl Engine {
                 gates(&[
                     Gate::StandbyHealthy,
                     Gate::StandbyWritable,
+                    Gate::NoPartitionDrift,
                     Gate::OffsetsFresh,
                     Gate::RpoWithinBudget,
                 ])?;

@@ -103,6 +103,7 @@ impl Engine {
             lag: report.lag,
             offsets_age: report.offsets_age,
             partitions: report.partitions.clone(),
+            drifts: report.drifts.clone(),
         });
         let on_wall = self.state.last_automatic_at.map(|at| now.wall.since(at));
         let on_own_clock = self.last_automatic.map(|at| now.monotonic.since(at));

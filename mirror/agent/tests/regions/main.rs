@@ -6,7 +6,7 @@ mod world;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use leeward_mirror::{Leave, LinkState, Notice, StopReason, Translation};
+use leeward_mirror::{Leave, LinkState, Notice, PartitionDrift, SealReport, StopReason, Translation};
 use leeward_model::{FencingEpoch, LinkName, SourceOffset, TargetOffset};
 use world::{Link, Region, eventually, partition, topic};
 
@@ -50,6 +50,19 @@ async fn partitions_grow_and_new_topics_come_by_themselves() {
         b.values("orders", 2).await.len() == 10 && b.values("later", 0).await.len() == 10
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_with_more_partitions_at_the_target_is_told_as_drift() {
+    let (a, b) = (Region::start("a").await, Region::start("b").await);
+    a.create("orders", 2, &[]).await;
+    b.create("orders", 3, &[]).await;
+    a.create("alike", 1, &[]).await;
+
+    let link = Link::between(&a, &b).leave(1).start().await;
+
+    let drift = PartitionDrift { topic: topic("orders"), source: 2, target: 3 };
+    eventually(SOON, async || link.handle.status().drifts == Some(vec![drift.clone()])).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
