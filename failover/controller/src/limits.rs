@@ -34,6 +34,9 @@ pub(crate) const SEAL_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const DRAIN_AS_FAR_WAIT: Duration = Duration::from_millis(500);
 /// Added to a drain's own bound before the call to the mirror counts as failed.
 pub(crate) const LINK_CALL_MARGIN: Duration = Duration::from_secs(2);
+/// Wait for a link that is opened only to be sealed to know its partitions. Reached: a switchover's try fails and is
+/// repeated by the brain; a failover goes on with those that are known.
+pub(crate) const LINK_BEGIN_WAIT: Duration = Duration::from_secs(2);
 /// Looks in a row at which a link must be cut before people are told.
 pub(crate) const LINK_CUT_LOOKS: u32 = 5;
 /// A call to a mirror agent that only asks.

@@ -8,8 +8,8 @@ use leeward_model::{
     TopicPartition,
 };
 use leeward_proto::link::{
-    GroupPosition, LinkEvent, LinkEventsRequest, LinkReply, LinkRequest, SealRequest, StartRequest,
-    Watermark, link_client::LinkClient,
+    self as wire, GroupPosition, LinkEvent, LinkEventsRequest, LinkReply, LinkRequest, SealRequest,
+    StartRequest, Watermark, link_client::LinkClient,
 };
 use tokio::time::{Instant, sleep};
 use tonic::{
@@ -17,7 +17,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use crate::limits::{DRAIN_AS_FAR_WAIT, LINK_ASK_TIMEOUT, LINK_CALL_MARGIN, POLL_EVERY};
+use crate::limits::{DRAIN_AS_FAR_WAIT, LINK_ASK_TIMEOUT, LINK_BEGIN_WAIT, LINK_CALL_MARGIN, POLL_EVERY};
 
 /// Why a mirror agent did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,21 @@ pub(crate) enum LinkError {
     Agent { region: RegionName, status: Box<Status> },
     #[error("link {link} still had records to carry over after {waited:?}")]
     NotDrained { link: LinkName, waited: Duration },
+    #[error(
+        "mirror agent was started again, and does not know all positions of link {link} after {waited:?}"
+    )]
+    NotBegun { link: LinkName, waited: Duration },
+}
+
+/// On what a link that is started goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GoesOn {
+    /// Its own map.
+    OnItsMap,
+    /// What the link in the other direction carried over.
+    OnItsInverse,
+    /// Its own map, under the epoch of a seal whose decision was undone, or that is made once more.
+    DespiteSeal,
 }
 
 /// Mirror agents by the region that their links end in.
@@ -70,13 +85,15 @@ impl Links {
         source: &RegionName,
         target: &RegionName,
         epoch: FencingEpoch,
-        keeps_topics: bool,
+        goes_on: GoesOn,
     ) -> Result<(), LinkError> {
         let inverse = || String::from(LinkName::between(target, source));
+        let on_inverse = goes_on == GoesOn::OnItsInverse;
         let request = StartRequest {
             link: LinkName::between(source, target).into(),
             epoch: epoch.to_wire(),
-            inverse_of: if keeps_topics { inverse() } else { String::new() },
+            inverse_of: if on_inverse { inverse() } else { String::new() },
+            takes_back_seal: goes_on == GoesOn::DespiteSeal,
         };
         let request = bounded(request, LINK_CALL_MARGIN);
         let reply = self.agent(target)?.start(request).await;
@@ -93,6 +110,7 @@ impl Links {
         drain_max: Duration,
     ) -> Result<Vec<FinalPosition>, LinkError> {
         let link = LinkName::between(source, target);
+        self.begun(source, target, epoch, drain).await?;
         let (wait, drain_to) = match drain {
             Drain::AsFarAsItCame => (DRAIN_AS_FAR_WAIT, Vec::new()),
             Drain::To(ends) => {
@@ -114,8 +132,39 @@ impl Links {
         Ok(reply.watermarks.iter().filter_map(final_position).collect())
     }
 
-    /// Waits until the target has everything up to these ends. A seal cannot be taken back under its own epoch, so a
-    /// switchover that would be aborted must not have sealed yet.
+    /// A mirror agent that was started again, before its link was sealed or after, has to open the link to say where it
+    /// ended: it does so under the epoch that seals it. While the source is dark, a partition of which nothing was ever
+    /// copied cannot be opened; an emergency does not wait for it for ever.
+    async fn begun(
+        &self,
+        source: &RegionName,
+        target: &RegionName,
+        epoch: FencingEpoch,
+        drain: &Drain,
+    ) -> Result<(), LinkError> {
+        if self.status(source, target).await?.state != "waiting" {
+            return Ok(());
+        }
+        let give_up_at = Instant::now() + LINK_BEGIN_WAIT;
+        self.start(source, target, epoch, GoesOn::DespiteSeal).await?;
+        loop {
+            let reply = self.status(source, target).await?;
+            let runs = reply.state != "waiting";
+            let opening = reply.partitions.iter().any(|position| position.state == "starting");
+            let late = Instant::now() >= give_up_at;
+            if runs && (!opening || (late && *drain == Drain::AsFarAsItCame)) {
+                return Ok(());
+            }
+            if late {
+                let link = LinkName::between(source, target);
+                return Err(LinkError::NotBegun { link, waited: LINK_BEGIN_WAIT });
+            }
+            sleep(POLL_EVERY).await;
+        }
+    }
+
+    /// Waits until the target has everything up to these ends, so that a switchover that is aborted because it did not
+    /// drain has not stopped its link.
     async fn drained(
         &self,
         source: &RegionName,
@@ -226,9 +275,9 @@ pub(crate) fn report(source: &RegionName, target: &RegionName, reply: &LinkReply
         // A link that confirms heartbeats carries group positions in the same rounds.
         offsets_age: (reply.rpo_millis >= 0).then_some(Duration::ZERO),
         partitions: partitions.collect(),
+        drifts: reply.topics_compared.then(|| reply.drifts.iter().filter_map(drift).collect()),
     }
 }
-        drifts: reply.topics_compared.then(|| reply.drifts.iter().filter_map(drift).collect()),
 
 fn drift(drift: &wire::PartitionDrift) -> Option<PartitionDrift> {
     Some(PartitionDrift {

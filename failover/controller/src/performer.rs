@@ -11,7 +11,7 @@ use crate::{
     fencer::Fencer,
     gateways::Gateways,
     limits::{CATCH_UP_TIMEOUT, CAUGHT_UP_WITHIN, POLL_EVERY, STEP_TIMEOUT},
-    links::Links,
+    links::{GoesOn, Links},
     metrics::Metrics,
     promoter,
     redirector::Redirector,
@@ -156,7 +156,8 @@ impl Performer {
         epoch: FencingEpoch,
         resume: &[FinalPosition],
     ) -> Attempt {
-        let started = self.links.start(source, target, epoch, !resume.is_empty()).await;
+        let goes_on = if resume.is_empty() { GoesOn::OnItsMap } else { GoesOn::OnItsInverse };
+        let started = self.links.start(source, target, epoch, goes_on).await;
         started.map(|()| Outcome::Done).map_err(told)
     }
 

@@ -1,5 +1,7 @@
 //! A cluster of one broker that only pretends: for tests of what is asked of it, and in which order.
 
+mod mirror;
+
 use std::{collections::BTreeMap, sync::atomic::AtomicBool};
 
 use bytes::Bytes;
@@ -14,6 +16,8 @@ use crate::cluster::{
     BrokerId, Cluster, ClusterError, ClusterView, GroupCommit, LedPartition, QuarantineTopic,
     QuarantinedRecord, WriteProbe,
 };
+
+pub(crate) use mirror::PretendMirror;
 
 const BROKER: BrokerId = BrokerId(1);
 

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use leeward_failover_core::{Engine, Now, Standing, Verdict};
+use leeward_failover_core::{Engine, Now, OperationResult, Standing, Verdict};
 use leeward_model::{FencingEpoch, LinkName, RegionName};
 use leeward_proto::link::LinkReply;
 use parking_lot::Mutex;
@@ -15,7 +15,7 @@ use crate::{
     clock::Clock,
     events::{Events, NewEvent},
     limits::{CAUGHT_UP_WITHIN, LINK_CUT_LOOKS, LINK_LOOK_EVERY},
-    links::{self, Links},
+    links::{self, GoesOn, Links},
     metrics::Metrics,
 };
 
@@ -47,6 +47,8 @@ struct Wanted {
     epoch: FencingEpoch,
     /// Whether the link should be running.
     runs: bool,
+    /// The epoch's decision was undone: what it sealed goes on.
+    undone: bool,
     source_healthy: bool,
     cut: bool,
 }
@@ -59,6 +61,7 @@ fn wanted(engine: &Engine, now: Now) -> Wanted {
     Wanted {
         epoch: state.epoch,
         runs: standby && state.operation.is_none(),
+        undone: matches!(state.last_result, Some((_, OperationResult::Aborted(_)))),
         source_healthy: engine.health(&source, now.monotonic).verdict == Verdict::Healthy,
         cut: engine.link_is_cut(now.monotonic),
         source,
@@ -126,7 +129,8 @@ impl Watcher {
         if !wanted.runs || !idle {
             return;
         }
-        match self.links.start(&wanted.source, &wanted.target, wanted.epoch, false).await {
+        let goes_on = if wanted.undone { GoesOn::DespiteSeal } else { GoesOn::OnItsMap };
+        match self.links.start(&wanted.source, &wanted.target, wanted.epoch, goes_on).await {
             Ok(()) => info!(link = %reply.link, epoch = %wanted.epoch, "link started"),
             Err(error) => warn!(link = %reply.link, %error, "link was not started"),
         }

@@ -21,6 +21,16 @@ pub struct Leave {
     pub epoch: FencingEpoch,
     /// The link in the other direction, which was sealed: the target's content up to there is the source's.
     pub inverse_of: Option<LinkName>,
+    /// The decision that sealed the link was undone, or its seal is made once more: the link may go on under that
+    /// decision's own epoch, and no older one.
+    pub takes_back_seal: bool,
+}
+
+impl Leave {
+    /// Leave for a link that goes on from its own map.
+    pub fn under(epoch: FencingEpoch) -> Self {
+        Self { epoch, inverse_of: None, takes_back_seal: false }
+    }
 }
 
 /// How one link runs.

@@ -103,7 +103,8 @@ impl LinkHandle {
     ///
     /// # Errors
     ///
-    /// [`LinkError::Fenced`] for an epoch that is not newer than the last seal's or older than the running one.
+    /// [`LinkError::Fenced`] for an epoch that is not newer than the last seal's or older than the running one. A leave
+    /// that takes the last seal back may have that seal's epoch.
     pub async fn give_leave(&self, leave: Leave) -> Result<(), LinkError> {
         let mut running = self.shared.running.lock().await;
         if running.as_ref().is_some_and(|running| running.epoch == leave.epoch && running.sealed.is_none()) {
@@ -111,7 +112,8 @@ impl LinkHandle {
         }
         let of_run = running.as_ref().map_or(FencingEpoch::FIRST, |running| running.epoch);
         let required = self.shared.local.required_epoch()?.max(of_run);
-        if leave.epoch < required {
+        let sealed_under_it = leave.takes_back_seal && leave.epoch.next() == required;
+        if leave.epoch < required && !sealed_under_it {
             return Err(LinkError::Fenced { required, given: leave.epoch });
         }
         if let Some(before) = running.take() {

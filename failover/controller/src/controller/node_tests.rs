@@ -3,9 +3,9 @@
 use leeward_client::ClientConfig;
 use leeward_node::{Node, NodeConfig, RunningNode};
 
-use super::tests::{client, core, mirror, name, rules, serves, wait};
+use super::tests::{client, core, name, rules, serves, wait};
 use super::*;
-use crate::{Agent, AgentConfig, Budgets, KafkaCluster, Protected, RegionConfig};
+use crate::{Agent, AgentConfig, Budgets, KafkaCluster, Protected, RegionConfig, pretend::PretendMirror};
 use leeward_failover_core::Standing;
 use leeward_proto::control::StatusRequest;
 use std::time::Duration;
@@ -82,7 +82,7 @@ impl Regions {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_node_is_left_within_three_seconds_and_fenced_when_it_returns() {
     let mut regions = Regions::start().await;
-    let controller = regions.controller(&mirror().await).await;
+    let controller = regions.controller(&PretendMirror::default().serve().await).await;
     let _agents = [regions.agent(0, &controller), regions.agent(1, &controller)];
     wait(&controller, "everything is ready", |status| {
         status.regions[&name("a")].writable && status.gates.iter().all(|gate| gate.refusal.is_none())

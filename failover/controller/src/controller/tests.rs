@@ -1,121 +1,27 @@
 //! A whole controller over gRPC: pretended clusters, a pretended mirror agent, real agents, journal and clocks.
 
-use std::{num::NonZeroU32, path::Path, pin::Pin, time::Duration};
+use std::{num::NonZeroU32, path::Path, time::Duration};
 
 use leeward_failover_core::{
     Automation, Config, Gates, LeaseRule, Level, LevelRule, OperationResult, Phase, Standing, TailPolicy,
 };
 use leeward_model::{RegionName, TopologyName};
-use leeward_proto::{
-    control::{EventsRequest, GatewayReport, StatusRequest, VerbRequest, control_client::ControlClient},
-    link::{
-        GroupsReply, LinkEvent, LinkEventsRequest, LinkReply, LinkRequest, PartitionPosition, SealReply,
-        SealRequest, StartRequest, TranslateReply, TranslateRequest, Watermark, WatermarkUpdate,
-        link_server::{Link, LinkServer},
-    },
+use leeward_proto::control::{
+    EventsRequest, GatewayReport, StatusRequest, VerbRequest, control_client::ControlClient,
 };
-use tokio::net::TcpListener;
-use tokio_stream::{Stream, StreamExt, wrappers::TcpListenerStream};
-use tonic::{Request, Response, Status as GrpcStatus};
+use tokio_stream::StreamExt;
 
 use super::*;
-use crate::{Agent, AgentConfig, Budgets, Protected, RegionConfig, pretend::PretendCluster};
-
-/// A mirror that keeps up with ten records, and loses the last of them where its source dies.
-#[derive(Debug)]
-struct PretendMirror;
-
-type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, GrpcStatus>> + Send>>;
-
-fn reply(link: &str) -> LinkReply {
-    LinkReply {
-        link: link.to_owned(),
-        state: "running".into(),
-        rpo_millis: 20,
-        partitions: vec![PartitionPosition {
-            topic: "orders".into(),
-            state: "active".into(),
-            acknowledged_to: 10,
-            source_end: 10,
-            ..PartitionPosition::default()
-        }],
-        ..LinkReply::default()
-    }
-}
-
-#[tonic::async_trait]
-impl Link for PretendMirror {
-    type WatermarksStream = Answers<WatermarkUpdate>;
-    type EventsStream = Answers<LinkEvent>;
-
-    async fn status(&self, request: Request<LinkRequest>) -> Result<Response<LinkReply>, GrpcStatus> {
-        Ok(Response::new(reply(&request.get_ref().link)))
-    }
-
-    async fn watermarks(
-        &self,
-        _: Request<LinkRequest>,
-    ) -> Result<Response<Self::WatermarksStream>, GrpcStatus> {
-        Err(GrpcStatus::unimplemented("not asked by the controller"))
-    }
-
-    async fn translate(&self, _: Request<TranslateRequest>) -> Result<Response<TranslateReply>, GrpcStatus> {
-        Err(GrpcStatus::unimplemented("not asked by the controller"))
-    }
-
-    async fn start(&self, request: Request<StartRequest>) -> Result<Response<LinkReply>, GrpcStatus> {
-        Ok(Response::new(reply(&request.get_ref().link)))
-    }
-
-    async fn seal(&self, request: Request<SealRequest>) -> Result<Response<SealReply>, GrpcStatus> {
-        let drains = !request.get_ref().drain_to.is_empty();
-        let replicated_to = if drains { 10 } else { 9 };
-        let watermark = Watermark {
-            topic: "orders".into(),
-            replicated_to,
-            target_end: replicated_to,
-            ..Watermark::default()
-        };
-        Ok(Response::new(SealReply { watermarks: vec![watermark], groups: Vec::new(), drained: drains }))
-    }
-
-    async fn groups(&self, _: Request<LinkRequest>) -> Result<Response<GroupsReply>, GrpcStatus> {
-        Ok(Response::new(GroupsReply::default()))
-    }
-
-    async fn events(
-        &self,
-        request: Request<LinkEventsRequest>,
-    ) -> Result<Response<Self::EventsStream>, GrpcStatus> {
-        let event = |number, code: &str| LinkEvent {
-            number,
-            link: "a-to-b".into(),
-            code: code.into(),
-            topic: "orders".into(),
-            from_offset: 41,
-            to_offset: 42,
-            ..LinkEvent::default()
-        };
-        let after = request.get_ref().after;
-        let remembered = [event(7, "active"), event(8, "foreign-write")];
-        let told = remembered.into_iter().filter(move |event| event.number > after).map(Ok);
-        Ok(Response::new(Box::pin(tokio_stream::iter(told).chain(tokio_stream::pending()))))
-    }
-}
-
-pub(super) async fn mirror() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("bound");
-    let server = tonic::transport::Server::builder().add_service(LinkServer::new(PretendMirror));
-    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-    format!("http://{address}")
-}
+use crate::{
+    Agent, AgentConfig, Budgets, Protected, RegionConfig,
+    pretend::{PretendCluster, PretendMirror},
+};
 
 pub(super) fn name(name: &str) -> RegionName {
     RegionName::new(name).expect("legal")
 }
 
-pub(super) fn rules() -> std::collections::BTreeMap<Level, LevelRule> {
+pub(super) fn rules() -> BTreeMap<Level, LevelRule> {
     let rule =
         LevelRule { every: Duration::from_millis(100), fail_after: NonZeroU32::new(3).expect("not zero") };
     Level::ALL.into_iter().map(|level| (level, rule)).collect()
@@ -131,7 +37,7 @@ pub(super) fn core() -> Config {
         gates: Gates {
             rpo_max: Some(Duration::from_secs(10)),
             standby_writable: true,
-            no_partition_drift: false,
+            no_partition_drift: true,
             offsets_max_age: Some(Duration::from_secs(30)),
             evidence_max_age: Duration::from_secs(15),
         },
@@ -152,7 +58,12 @@ impl World {
     async fn new() -> Self {
         let cluster = |name| Arc::new(PretendCluster::new(name, &["orders"]));
         let folder = tempfile::tempdir().expect("a folder");
-        Self { clusters: [cluster("a"), cluster("b")], mirror: mirror().await, folder, agents: Vec::new() }
+        Self {
+            clusters: [cluster("a"), cluster("b")],
+            mirror: PretendMirror::default().serve().await,
+            folder,
+            agents: Vec::new(),
+        }
     }
 
     fn config(&self, core: Config, grpc_listen: SocketAddr) -> ControllerConfig {
@@ -181,26 +92,42 @@ impl World {
         }
     }
 
+    /// An agent that reaches no controller.
+    fn agent(&self, region: &str, lease: Duration) -> AgentConfig {
+        AgentConfig {
+            region: name(region),
+            clusters: vec![
+                (name("a"), self.clusters[0].clone() as Arc<dyn Cluster>),
+                (name("b"), self.clusters[1].clone()),
+            ],
+            controller: "http://127.0.0.1:1".to_owned(),
+            detect: rules(),
+            protected: Protected::new(|_| true),
+            seal_default: false,
+            seals_itself: true,
+            lease,
+            data: self.folder.path().join(format!("agent-{region}")),
+        }
+    }
+
+    /// Waits until region `a` is sealed.
+    async fn sealed(&self) {
+        let sealed = async {
+            while self.clusters[0].seals() == 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), sealed).await.expect("sealed");
+    }
+
     /// A controller with agents in both regions, once it sees them well.
     async fn start(&mut self, core: Config) -> Controller {
         let lease = core.lease.duration;
         let config = self.config(core, "127.0.0.1:0".parse().expect("an address"));
         let controller = Controller::start(config).await.expect("started");
         for region in ["a", "b"] {
-            let config = AgentConfig {
-                region: name(region),
-                clusters: vec![
-                    (name("a"), self.clusters[0].clone() as Arc<dyn Cluster>),
-                    (name("b"), self.clusters[1].clone()),
-                ],
-                controller: format!("http://{}", controller.grpc_address()),
-                detect: rules(),
-                protected: Protected::new(|_| true),
-                seal_default: false,
-                seals_itself: true,
-                lease,
-                data: self.folder.path().join(format!("agent-{region}")),
-            };
+            let controller = format!("http://{}", controller.grpc_address());
+            let config = AgentConfig { controller, ..self.agent(region, lease) };
             self.agents.push(Agent::start(&config).expect("started"));
         }
         wait(&controller, "everybody is heard", |status| {
@@ -242,28 +169,12 @@ async fn no_region_is_ever_sealed_while_everything_starts() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_that_served_before_seals_when_no_controller_is_heard() {
     let world = World::new().await;
-    let data = world.folder.path().join("agent-a");
-    RedbLog::open(&data).expect("opened").note_serving(&name("a"), true).expect("noted");
-    let config = AgentConfig {
-        region: name("a"),
-        clusters: vec![(name("a"), world.clusters[0].clone() as Arc<dyn Cluster>)],
-        controller: "http://127.0.0.1:1".to_owned(),
-        detect: rules(),
-        protected: Protected::new(|_| true),
-        seal_default: false,
-        seals_itself: true,
-        lease: core().lease.duration,
-        data,
-    };
+    let config = world.agent("a", core().lease.duration);
+    RedbLog::open(&config.data).expect("opened").note_serving(&name("a"), true).expect("noted");
     let began = tokio::time::Instant::now();
 
     let _agent = Agent::start(&config).expect("started");
-    let sealed = async {
-        while world.clusters[0].seals() == 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), sealed).await.expect("sealed");
+    world.sealed().await;
 
     assert!(began.elapsed() >= core().lease.duration);
 }
@@ -358,6 +269,42 @@ async fn a_switchover_loses_nothing_and_leaves_a_standby_behind() {
 
     assert_eq!((reply.outcome.as_str(), reply.epoch, again.epoch), ("finished", 2, 2), "{reply:#?}");
     assert_eq!(controller.status().regions[&name("a")].standing, Standing::Standby);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mirror_that_is_started_again_in_a_failover_does_not_stop_it() {
+    let mut world = World::new().await;
+    let mirror = PretendMirror::default();
+    let waits = mirror.waits.clone();
+    world.mirror = mirror.serve().await;
+    let controller = world.start(core()).await;
+
+    world.clusters[0].die(true);
+    wait(&controller, "a failover runs", |status| status.operation.is_some()).await;
+    waits.store(true, std::sync::atomic::Ordering::Relaxed);
+
+    wait(&controller, "b serves", |status| serves(status, "b")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_that_was_sealed_for_an_aborted_switchover_goes_on() {
+    let mut world = World::new().await;
+    let mirror = PretendMirror { loses_answers: true, ..PretendMirror::default() };
+    let sealed = mirror.sealed.clone();
+    world.mirror = mirror.serve().await;
+    let controller = world.start(core()).await;
+
+    let request = VerbRequest { to: "b".into(), ..VerbRequest::default() };
+    let reply = client(&controller).await.switchover(request).await.expect("answered").into_inner();
+    let goes_on = async {
+        while !sealed.lock().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let went_on = tokio::time::timeout(Duration::from_secs(20), goes_on).await;
+
+    assert!(reply.reason.contains("the answer is lost"), "{reply:#?}");
+    assert!(went_on.is_ok() && controller.status().serving == Some(name("a")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -152,13 +152,63 @@ async fn a_sealed_link_says_where_it_ended_and_runs_under_newer_epochs_only() {
     let epoch = |number| FencingEpoch::from_wire(number).unwrap();
     let report = link.handle.seal(epoch(2), Duration::from_secs(2), BTreeMap::new()).await.unwrap();
     a.produce("orders", 0, 100..110).await;
-    let again = link.handle.give_leave(Leave { epoch: epoch(2), inverse_of: None }).await;
+    let again = link.handle.give_leave(Leave::under(epoch(2))).await;
 
     let orders = report.watermarks.iter().find(|mark| mark.source.topic == topic("orders")).unwrap();
     assert_eq!((orders.replicated_to.to_wire(), orders.target_end.to_wire()), (100, 100));
     assert!(report.drained);
     assert!(again.is_err());
     assert_eq!(b.values("orders", 0).await.len(), 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seal_is_taken_back_under_its_own_epoch_and_no_older_one() {
+    let (a, b) = (Region::start("a").await, Region::start("b").await);
+    a.create("orders", 1, &[]).await;
+    a.produce("orders", 0, 0..100).await;
+    let link = Link::between(&a, &b).leave(1).start().await;
+    eventually(SOON, async || b.has("orders").await && b.values("orders", 0).await.len() == 100).await;
+    let epoch = |number| FencingEpoch::from_wire(number).unwrap();
+    let undone = |number| Leave { takes_back_seal: true, ..Leave::under(epoch(number)) };
+
+    link.handle.seal(epoch(2), Duration::from_secs(2), BTreeMap::new()).await.unwrap();
+    a.produce("orders", 0, 100..110).await;
+    let refused = link.handle.give_leave(undone(1)).await;
+    link.handle.give_leave(undone(2)).await.unwrap();
+    eventually(SOON, async || b.values("orders", 0).await.len() == 110).await;
+    link.handle.seal(epoch(3), Duration::from_secs(2), BTreeMap::new()).await.unwrap();
+    let late = link.handle.give_leave(undone(2)).await;
+
+    assert!(refused.is_err());
+    assert!(late.is_err());
+    assert_eq!(b.values("orders", 0).await, a.values("orders", 0).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_that_is_started_again_says_where_it_ended_while_its_source_is_dark() {
+    let (a, b) = (Region::start("a").await, Region::start("b").await);
+    a.create("orders", 1, &[]).await;
+    a.produce("orders", 0, 0..100).await;
+    let link = Link::between(&a, &b).leave(1).start().await;
+    eventually(SOON, async || b.has("orders").await && b.values("orders", 0).await.len() == 100).await;
+    let epoch = FencingEpoch::from_wire(2).unwrap();
+    let before = link.handle.seal(epoch, Duration::from_secs(2), BTreeMap::new()).await.unwrap();
+
+    a.stop().await;
+    let link = link.start_again().await;
+    let leave = Leave { takes_back_seal: true, ..Leave::under(epoch) };
+    link.handle.give_leave(leave).await.unwrap();
+    let known = async || {
+        let partitions = link.handle.status().partitions;
+        !partitions.is_empty() && partitions.iter().all(|partition| partition.standing.state != "starting")
+    };
+    eventually(SOON, known).await;
+    let after = link.handle.seal(epoch, Duration::from_secs(2), BTreeMap::new()).await.unwrap();
+
+    let orders = |report: &SealReport| {
+        report.watermarks.iter().find(|mark| mark.source.topic == topic("orders")).cloned().unwrap()
+    };
+    assert_eq!(orders(&after), orders(&before));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -174,7 +224,8 @@ async fn the_way_back_copies_only_what_is_new_and_translates_what_is_old() {
     b.produce("orders", 0, 100..150).await;
 
     let inverse_of = Some(LinkName::new("a-to-b").unwrap());
-    let back = Link::between(&b, &a).leave_of(Leave { epoch: epoch(2), inverse_of }).start().await;
+    let leave = Leave { inverse_of, ..Leave::under(epoch(2)) };
+    let back = Link::between(&b, &a).leave_of(leave).start().await;
     eventually(SOON, async || a.values("orders", 0).await.len() == 157).await;
     let old =
         back.handle.to_target(partition("orders", 0), SourceOffset::from_wire(40).unwrap()).await.unwrap();
@@ -183,7 +234,7 @@ async fn the_way_back_copies_only_what_is_new_and_translates_what_is_old() {
     back.handle.seal(epoch(3), Duration::from_secs(2), BTreeMap::new()).await.unwrap();
     a.produce("orders", 0, 150..160).await;
     let inverse_of = Some(LinkName::new("b-to-a").unwrap());
-    there.handle.give_leave(Leave { epoch: epoch(3), inverse_of }).await.unwrap();
+    there.handle.give_leave(Leave { inverse_of, ..Leave::under(epoch(3)) }).await.unwrap();
     eventually(SOON, async || b.values("orders", 0).await.len() == 160).await;
 
     assert_eq!(old.and_then(Translation::exact), TargetOffset::from_wire(40));

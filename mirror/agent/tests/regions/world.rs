@@ -147,10 +147,29 @@ pub(crate) struct Setup {
 
 pub(crate) struct Link {
     pub(crate) handle: LinkHandle,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Link {
+    /// The link of the next process: it has no leave.
+    pub(crate) async fn start_again(self) -> Self {
+        self.handle.shutdown().await;
+        let config = LinkConfig { leave: None, ..self.handle.config().clone() };
+        drop(self.handle);
+        // What the link's run started may still hold its folder for a moment.
+        let started = async {
+            loop {
+                let metrics = MirrorMetrics::register(&prometheus::Registry::new()).unwrap();
+                if let Ok(handle) = LinkHandle::start(config.clone(), &metrics).await {
+                    return handle;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let handle = tokio::time::timeout(WITHIN, started).await.expect("the folder is free");
+        Self { handle, folder: self.folder }
+    }
+
     pub(crate) fn between(source: &Region, target: &Region) -> Setup {
         let folder = TempDir::new().unwrap();
         let client = |region: &Region| ClientConfig::new(vec![region.bootstrap.clone()]);
@@ -166,7 +185,7 @@ impl Link {
 impl Setup {
     pub(crate) fn leave(self, epoch: u64) -> Self {
         let epoch = FencingEpoch::from_wire(epoch).unwrap();
-        self.leave_of(Leave { epoch, inverse_of: None })
+        self.leave_of(Leave::under(epoch))
     }
 
     pub(crate) fn leave_of(mut self, leave: Leave) -> Self {
@@ -177,6 +196,6 @@ impl Setup {
     pub(crate) async fn start(self) -> Link {
         let metrics = MirrorMetrics::register(&prometheus::Registry::new()).unwrap();
         let handle = LinkHandle::start(self.config, &metrics).await.unwrap();
-        Link { handle, _folder: self.folder }
+        Link { handle, folder: self.folder }
     }
 }
