@@ -11,6 +11,7 @@ use leeward_proto::region::{AgentReport, ProbeReport, region_client::RegionClien
 use parking_lot::Mutex;
 use tokio::{
     sync::mpsc,
+    task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -20,9 +21,10 @@ use tracing::{info, warn};
 
 use self::duty::{Duty, Sealing};
 use crate::{
+    clock::BootClock,
     config::AgentConfig,
     fencer::Fencer,
-    limits::{AGENT_RECONNECT_AFTER, LINK_ASK_TIMEOUT, MAILBOX, STREAM_BUFFER},
+    limits::{AGENT_RECONNECT_AFTER, LEASE_NOTES_PER_LEASE, LINK_ASK_TIMEOUT, MAILBOX, STREAM_BUFFER},
     log::{LogError, RedbLog},
     probes::{self, Sample},
 };
@@ -60,6 +62,8 @@ impl Agent {
         let own = own.ok_or_else(|| AgentError::NoOwnCluster { region: config.region.clone() })?;
         let notes = RedbLog::open(&config.data)?;
         let served = notes.serves(&config.region)?;
+        let boot = BootClock::of_this_boot();
+        let left = notes.lease(&config.region)?.map_or(Duration::ZERO, |end| boot.until(&end));
         let sealing = if notes.sealed(&config.region)?.is_empty() { Sealing::Open } else { Sealing::Begun };
         let fencer = Fencer::new(
             config.region.clone(),
@@ -71,7 +75,7 @@ impl Agent {
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         let (samples, inbox) = mpsc::channel(MAILBOX);
         probes::start(&config.region, &config.clusters, &config.detect, &samples, &tasks, &shutdown);
-        let duty = Arc::new(Mutex::new(Duty::new(served, sealing, config.lease, Instant::now())));
+        let duty = Arc::new(Mutex::new(Duty::new(served, left, sealing, config.lease, Instant::now())));
         let round =
             config.detect.values().map(|rule: &LevelRule| rule.every).min().unwrap_or(LINK_ASK_TIMEOUT);
         let exchange = Exchange {
@@ -81,6 +85,11 @@ impl Agent {
             endpoint,
             notes,
             served,
+            boot,
+            lease: config.lease,
+            noted_until: None,
+            noting: None,
+            tasks: tasks.clone(),
         };
         tasks.spawn(until(shutdown.clone(), exchange.run(inbox)));
         tasks.spawn(until(shutdown.clone(), guard(fencer, duty, config.seals_itself, round)));
@@ -111,6 +120,13 @@ struct Exchange {
     notes: RedbLog,
     /// Whether the notes say that the region serves.
     served: bool,
+    boot: BootClock,
+    lease: Duration,
+    /// The end of the lease that was noted last.
+    noted_until: Option<Instant>,
+    /// One note is written at a time, beside the exchange: a disk that hangs must not let the lease run out.
+    noting: Option<JoinHandle<()>>,
+    tasks: TaskTracker,
 }
 
 impl Exchange {
@@ -147,6 +163,7 @@ impl Exchange {
                     if let Some((_, sent_at)) = sent.front().filter(|(number, _)| *number == instruction.number) {
                         self.duty.lock().take(&instruction, *sent_at);
                         self.note();
+                        self.note_lease();
                     }
                 }
                 _ = rounds.tick() => {
@@ -155,12 +172,15 @@ impl Exchange {
                     while let Ok(sample) = samples.try_recv() {
                         probes.push(probe_report(sample));
                     }
-                    let seal = Some(self.duty.lock().report());
+                    let (seal, new) = {
+                        let duty = self.duty.lock();
+                        (Some(duty.report()), duty.is_new())
+                    };
                     if sent.len() == STREAM_BUFFER {
                         sent.pop_front();
                     }
                     sent.push_back((number, Instant::now()));
-                    let report = AgentReport { agent: self.region.to_string(), number, probes, seal };
+                    let report = AgentReport { agent: self.region.to_string(), number, probes, seal, new };
                     if reports.try_send(report).is_err() {
                         return Ok(());
                     }
@@ -179,6 +199,25 @@ impl Exchange {
             Ok(()) => self.served = serves,
             Err(error) => warn!(region = %self.region, %error, "role was not noted"),
         }
+    }
+
+    /// Notes durably when the lease ends, so that the process after this one stops no later than the controller thinks.
+    /// A note that is late or missing only lets it stop sooner.
+    fn note_lease(&mut self) {
+        let Some(until) = self.duty.lock().lease_until() else { return };
+        let step = self.lease / LEASE_NOTES_PER_LEASE;
+        let due = self.noted_until.is_none_or(|noted| until.saturating_duration_since(noted) >= step);
+        if !due || self.noting.as_ref().is_some_and(|noting| !noting.is_finished()) {
+            return;
+        }
+        let end = self.boot.after(until.saturating_duration_since(Instant::now()));
+        let (notes, region) = (self.notes.clone(), self.region.clone());
+        self.noted_until = Some(until);
+        self.noting = Some(self.tasks.spawn_blocking(move || {
+            if let Err(error) = notes.note_lease(&region, &end) {
+                warn!(%region, %error, "end of the lease was not noted");
+            }
+        }));
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use leeward_failover_core::{
     Config, Effect, EffectId, Engine, Entry, Event, Inconsistent, LinkReport, Notice, Now, OperationId,
-    Outcome, Rejected, Report, Request, Status, Step,
+    Outcome, Rejected, Report, Request, Status, Step, Verdict,
 };
 use leeward_model::{FencingEpoch, RegionName};
 use parking_lot::Mutex;
@@ -38,6 +38,8 @@ pub(crate) enum Message {
     Attend {
         agent: RegionName,
         reports: Vec<Report>,
+        /// It was started and has been told nothing yet.
+        new: bool,
         reply: oneshot::Sender<Duty>,
     },
     Link(LinkReport),
@@ -220,14 +222,17 @@ impl Brain {
         }
     }
 
-    /// A region that learns that it serves has a lease from the start: it must not seal before its first probes.
-    fn grant_first(&mut self, agent: &RegionName) {
+    /// A region that learns that it serves has a lease from the start: it must not seal before its first probes. So has
+    /// one whose agent was started again, unless it counts as lost.
+    fn grant_first(&mut self, agent: &RegionName, new: bool) {
+        let now = self.clock.now().monotonic;
         let state = self.engine.state();
         let serving = (agent.clone(), state.epoch);
+        let starts_again = || new && self.engine.health(agent, now).verdict != Verdict::Down;
         if state.serving.as_ref() != Some(agent) {
             self.serving_told.take_if(|(told, _)| told == agent);
-        } else if self.serving_told.as_ref() != Some(&serving) {
-            self.engine.grant_first(agent, self.clock.now().monotonic);
+        } else if self.serving_told.as_ref() != Some(&serving) || starts_again() {
+            self.engine.grant_first(agent, now);
             self.serving_told = Some(serving);
         }
     }
@@ -239,12 +244,12 @@ impl Brain {
                     self.event(Event::Report(report)).await?;
                 }
             }
-            Message::Attend { agent, reports, reply } => {
+            Message::Attend { agent, reports, new, reply } => {
                 let since = self.clock.now().monotonic;
                 for report in reports {
                     self.event(Event::Report(report)).await?;
                 }
-                self.grant_first(&agent);
+                self.grant_first(&agent, new);
                 let state = self.engine.state();
                 // The agent may have gone away meanwhile.
                 let _ = reply.send(Duty {

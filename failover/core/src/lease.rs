@@ -1,7 +1,8 @@
 //! Leases of the regions: how long each may write without being heard.
 //!
 //! A region's lease is renewed by the same reports whose absence is counted as silence. A renewal counts from its
-//! receipt here, and at the region from before it was sent, so that the region always stops first.
+//! receipt here, and at the region from before it was sent, so that the region always stops first. An agent that is
+//! started again keeps to the lease of the one before it: nobody here knows that there was another.
 
 use std::{collections::BTreeMap, time::Duration};
 

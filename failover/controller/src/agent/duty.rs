@@ -5,6 +5,8 @@ use std::time::Duration;
 use leeward_proto::region::{AgentInstruction, SealReport};
 use tokio::time::Instant;
 
+use crate::limits::FIRST_WORD_WAIT;
+
 /// What the controller said last.
 #[derive(Clone, Copy, Debug)]
 struct Told {
@@ -36,10 +38,22 @@ pub(super) struct Duty {
 }
 
 impl Duty {
-    /// An agent that `served` before it was started has one lease from now to hear its controller.
-    pub(super) fn new(served: bool, sealing: Sealing, lease: Duration, now: Instant) -> Self {
-        let lease_until = served.then(|| now + lease);
+    /// An agent whose region `served` before it was started keeps to what is left of the region's lease, which the
+    /// controller counts from the last renewal whoever holds it. Where nothing is left it waits for a first word.
+    pub(super) fn new(served: bool, left: Duration, sealing: Sealing, lease: Duration, now: Instant) -> Self {
+        let wait = if left.is_zero() { FIRST_WORD_WAIT } else { left };
+        let lease_until = served.then(|| now + wait.min(lease));
         Self { epoch: 0, told: None, lease_until, lease, sealing, seen: String::new() }
+    }
+
+    /// Whether nobody told it anything yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.told.is_none()
+    }
+
+    /// When the lease ends; `None` where there is none that can run out.
+    pub(super) fn lease_until(&self) -> Option<Instant> {
+        self.lease_until
     }
 
     pub(super) fn must_seal(&self, seals_itself: bool, now: Instant) -> bool {
@@ -91,7 +105,7 @@ mod tests {
     const MOMENT: Duration = Duration::from_millis(1);
 
     fn duty(served: bool, now: Instant) -> Duty {
-        Duty::new(served, Sealing::Open, LEASE, now)
+        Duty::new(served, LEASE, Sealing::Open, LEASE, now)
     }
 
     fn told(serves: bool, seal: bool, lease_millis: u64) -> AgentInstruction {
@@ -118,11 +132,29 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_that_served_before_has_one_lease_from_its_start() {
+    fn an_agent_that_served_before_keeps_to_what_is_left_of_the_lease() {
         let now = Instant::now();
-        let duty = duty(true, now);
+        let left = LEASE / 10;
+        let duty = Duty::new(true, left, Sealing::Open, LEASE, now);
 
-        assert!(!duty.must_seal(true, now + LEASE.saturating_sub(MOMENT)));
+        assert!(!duty.must_seal(true, now + left.saturating_sub(MOMENT)));
+        assert!(duty.must_seal(true, now + left));
+    }
+
+    #[test]
+    fn an_agent_whose_lease_was_over_when_it_started_asks_first() {
+        let now = Instant::now();
+        let duty = Duty::new(true, Duration::ZERO, Sealing::Open, LEASE, now);
+
+        assert!(!duty.must_seal(true, now + FIRST_WORD_WAIT.saturating_sub(MOMENT)));
+        assert!(duty.must_seal(true, now + FIRST_WORD_WAIT));
+    }
+
+    #[test]
+    fn a_note_never_gives_more_than_one_lease() {
+        let now = Instant::now();
+        let duty = Duty::new(true, LEASE * 9, Sealing::Open, LEASE, now);
+
         assert!(duty.must_seal(true, now + LEASE));
     }
 
@@ -174,6 +206,6 @@ mod tests {
 
     #[test]
     fn nothing_is_opened_before_the_first_word() {
-        assert!(!Duty::new(true, Sealing::Begun, LEASE, Instant::now()).may_open());
+        assert!(!Duty::new(true, LEASE, Sealing::Begun, LEASE, Instant::now()).may_open());
     }
 }

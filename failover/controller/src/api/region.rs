@@ -61,7 +61,7 @@ async fn take(shared: &Shared, report: AgentReport) -> Option<AgentInstruction> 
         shared.metrics.probed(&probe.region, &report.agent, &probe.level, probe.took_micros, probe.good);
     }
     let (reply, duty) = oneshot::channel();
-    let attend = Message::Attend { reports: reports(&agent, &report), agent, reply };
+    let attend = Message::Attend { reports: reports(&agent, &report), agent, new: report.new, reply };
     shared.brain.mailbox.send(attend).await.ok()?;
     let duty = duty.await.ok()?;
     let lease = u64::try_from(shared.lease.as_millis()).unwrap_or(u64::MAX);

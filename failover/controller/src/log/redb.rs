@@ -8,12 +8,15 @@ use leeward_model::{RegionName, TopicName};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::{DecisionLog, LogError, format};
+use crate::clock::BootMoment;
 
 const ENTRIES: TableDefinition<u64, &[u8]> = TableDefinition::new("entries");
 /// Per `region/topic`: the topic's own `max.message.bytes` before it was sealed; 0 where it had none.
 const SEALED: TableDefinition<&str, u64> = TableDefinition::new("sealed");
 /// Regions that serve, as far as their agents were told.
 const SERVING: TableDefinition<&str, ()> = TableDefinition::new("serving");
+/// Per region: the boot in which its lease was granted, and the microsecond of that boot at which it ends.
+const LEASES: TableDefinition<&str, (&str, u64)> = TableDefinition::new("leases");
 
 /// A journal in a file that one process has open at a time.
 #[derive(Clone)]
@@ -48,6 +51,7 @@ impl RedbLog {
             transaction.open_table(ENTRIES)?;
             transaction.open_table(SEALED)?;
             transaction.open_table(SERVING)?;
+            transaction.open_table(LEASES)?;
             Ok(())
         })?;
         Ok(log)
@@ -152,6 +156,28 @@ impl RedbLog {
     pub(crate) fn serves(&self, region: &RegionName) -> Result<bool, LogError> {
         let read = || -> Result<bool, redb::Error> {
             Ok(self.database.begin_read()?.open_table(SERVING)?.get(region.as_str())?.is_some())
+        };
+        read().map_err(|error| self.storage(&error))
+    }
+
+    /// Notes when this region's lease ends, for the process after this one.
+    pub(crate) fn note_lease(&self, region: &RegionName, end: &BootMoment) -> Result<(), LogError> {
+        self.write(|transaction| {
+            let mut table = transaction.open_table(LEASES)?;
+            table.insert(region.as_str(), (end.boot.as_str(), end.micros))?;
+            Ok(())
+        })
+    }
+
+    /// When this region's lease ends, as far as that was noted.
+    pub(crate) fn lease(&self, region: &RegionName) -> Result<Option<BootMoment>, LogError> {
+        let read = || -> Result<Option<BootMoment>, redb::Error> {
+            let table = self.database.begin_read()?.open_table(LEASES)?;
+            let noted = table.get(region.as_str())?;
+            Ok(noted.map(|noted| {
+                let (boot, micros) = noted.value();
+                BootMoment { boot: boot.to_owned(), micros }
+            }))
         };
         read().map_err(|error| self.storage(&error))
     }
