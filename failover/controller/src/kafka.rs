@@ -5,7 +5,7 @@ mod groups;
 mod levers;
 mod quarantine;
 
-use std::{collections::BTreeMap, error::Error, time::Duration};
+use std::{collections::BTreeMap, error::Error};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -25,6 +25,7 @@ use leeward_wire::{
 use tokio::{net::TcpStream, sync::Mutex};
 
 use crate::{
+    clock::wall,
     cluster::{
         BrokerId, Cluster, ClusterError, ClusterView, GroupCommit, LedPartition, QuarantineTopic,
         QuarantinedRecord, WriteProbe,
@@ -270,10 +271,8 @@ fn is_unknown_topic(error: &ClientError) -> bool {
 }
 
 fn batch_of(value: &[u8]) -> Result<RecordBatch, leeward_wire::record::BuildError> {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let millis = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
     let mut builder = BatchBuilder::new(Compression::None);
-    builder.append(millis, None, Some(value), &[])?;
+    builder.append(wall().as_millis(), None, Some(value), &[])?;
     builder.build()
 }
 

@@ -1,10 +1,6 @@
 //! Probes every level of every region from one place, each level in its own loop, and hands the samples on.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use leeward_failover_core::{Level, LevelRule, Probe};
@@ -17,6 +13,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    clock::since_epoch,
     cluster::{Cluster, ClusterError},
     limits::{PROBE_TIMEOUT_ROUNDS, SLIPPED_AFTER},
 };
@@ -132,8 +129,7 @@ impl Prober {
     }
 
     fn payload(&self) -> Bytes {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Bytes::from(format!("{} {}", self.place, since_epoch.as_nanos()))
+        Bytes::from(format!("{} {}", self.place, since_epoch().as_nanos()))
     }
 }
 

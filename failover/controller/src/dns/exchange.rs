@@ -5,7 +5,6 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use hickory_proto::{
@@ -22,6 +21,7 @@ use super::{
     Tsig,
     limits::{DATAGRAM_BYTES_MAX, DATAGRAM_WAIT, DATAGRAMS_MAX, TCP_EXCHANGE},
 };
+use crate::clock::since_epoch;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +95,8 @@ async fn exchange(
         |error: hickory_proto::ProtoError| ExchangeError::Unwritable { reason: error.to_string() };
     let mut verifier = None;
     if let Some(key) = key {
-        verifier = request.finalize(key.signer(), now_seconds()).map_err(unwritable)?;
+        // Both sides compare wall time, within the fudge.
+        verifier = request.finalize(key.signer(), since_epoch().as_secs()).map_err(unwritable)?;
     }
     let bytes = request.to_vec().map_err(unwritable)?;
     let mut answer = None;
@@ -189,9 +190,4 @@ fn answers(message: &Message, request: &Message) -> bool {
         && message.metadata.message_type == MessageType::Response
         && message.metadata.op_code == request.metadata.op_code
         && (message.queries.is_empty() || message.queries == request.queries)
-}
-
-/// Wall time for signatures: both sides compare it, within the fudge.
-fn now_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -1,6 +1,6 @@
 //! The cluster's port against an embedded node.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use leeward_node::{Node, NodeConfig, RunningNode};
 
