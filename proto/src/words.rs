@@ -6,14 +6,14 @@ impl LossStatement {
     /// The bounds, never one number where there is an interval: `at least 3 and at most 9 records, 20 ms of data`.
     pub fn bounds_in_words(&self) -> String {
         let Self { records_min, records_max, time_millis_max, .. } = self;
+        let time =
+            if *time_millis_max > 0 { format!(", {time_millis_max} ms of data") } else { String::new() };
         match (self.exact, self.unbounded) {
-            (true, _) => format!("exactly {records_max} records, {time_millis_max} ms of data"),
+            (true, _) => format!("exactly {records_max} records{time}"),
             (false, true) => {
                 format!("at least {records_min} records, unbounded until the old region is fenced or returns")
             }
-            (false, false) => format!(
-                "at least {records_min} and at most {records_max} records, {time_millis_max} ms of data"
-            ),
+            (false, false) => format!("at least {records_min} and at most {records_max} records{time}"),
         }
     }
 }

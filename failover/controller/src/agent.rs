@@ -224,7 +224,7 @@ impl Exchange {
 fn probe_report(sample: Sample) -> ProbeReport {
     ProbeReport {
         region: sample.region.into(),
-        level: probes::level_name(sample.level).to_owned(),
+        level: sample.level.name().to_owned(),
         good: sample.probe == Probe::Good,
         cause: sample.cause,
         took_micros: u64::try_from(sample.took.as_micros()).unwrap_or(u64::MAX),

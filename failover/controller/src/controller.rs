@@ -252,7 +252,7 @@ fn start_probes(config: &ControllerConfig, shared: &Shared, tasks: &TaskTracker)
     let (place, shared) = (config.place.clone(), shared.clone());
     tasks.spawn(async move {
         while let Some(sample) = inbox.recv().await {
-            let level = probes::level_name(sample.level);
+            let level = sample.level.name();
             let took = u64::try_from(sample.took.as_micros()).unwrap_or(u64::MAX);
             let good = sample.probe == leeward_failover_core::Probe::Good;
             shared.metrics.probed(sample.region.as_str(), place.as_str(), level, took, good);

@@ -132,18 +132,3 @@ impl Prober {
         Bytes::from(format!("{} {}", self.place, since_epoch().as_nanos()))
     }
 }
-
-/// A level as contracts and metrics spell it.
-pub(crate) fn level_name(level: Level) -> &'static str {
-    match level {
-        Level::Tcp => "tcp",
-        Level::ApiVersions => "api-versions",
-        Level::Metadata => "metadata",
-        Level::ProduceCanary => "produce-canary",
-        Level::FetchCanary => "fetch-canary",
-    }
-}
-
-pub(crate) fn level_of(name: &str) -> Option<Level> {
-    Level::ALL.into_iter().find(|level| level_name(*level) == name)
-}

@@ -142,7 +142,10 @@ fn finished(
     }
     match summary.kind {
         Kind::Failover => {
-            vec![event("failover-finished", format!("{to} serves, {took:?} after the first symptom"))]
+            vec![event(
+                "failover-finished",
+                format!("{to} serves, {} ms after the first symptom", took.as_millis()),
+            )]
         }
         Kind::Switchover => {
             let failback = to == declared_primary;

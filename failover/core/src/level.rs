@@ -18,6 +18,21 @@ impl Level {
     pub const ALL: [Self; 5] =
         [Self::Tcp, Self::ApiVersions, Self::Metadata, Self::ProduceCanary, Self::FetchCanary];
 
+    /// As people and metrics call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::ApiVersions => "api-versions",
+            Self::Metadata => "metadata",
+            Self::ProduceCanary => "produce-canary",
+            Self::FetchCanary => "fetch-canary",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.name() == name)
+    }
+
     /// Whether failing it means that the region is gone, rather than up and failing its users (gray).
     pub fn tells_loss(self) -> bool {
         match self {

@@ -54,8 +54,8 @@ impl std::fmt::Display for Cause {
                 let places: Vec<_> = cut_off.iter().map(RegionName::as_str).collect();
                 write!(f, "it is well, but {} cannot reach it", places.join(", "))
             }
-            Self::RegionLoss => f.write_str("lost: enough places find it dead"),
-            Self::Gray { level } => write!(f, "reachable, and fails at {level:?}"),
+            Self::RegionLoss => f.write_str("enough places find it dead"),
+            Self::Gray { level } => write!(f, "reachable, and fails at {}", level.name()),
             Self::Isolated => f.write_str("nobody outside reaches it, and its own agent finds it well"),
             Self::Disagreement => f.write_str("places disagree"),
             Self::TooFewObservers => f.write_str("too few places look"),

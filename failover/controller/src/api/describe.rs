@@ -12,7 +12,7 @@ use leeward_proto::control::{
 };
 
 use super::Shared;
-use crate::{events, probes::level_name, publish, timeline::Summary};
+use crate::{events, publish, timeline::Summary};
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
@@ -61,7 +61,7 @@ fn regions(shared: &Shared, status: &Status) -> Vec<RegionStatus> {
         let declared = if name.as_str() == shared.declared_primary { "primary" } else { "standby" };
         let verdicts = region.levels.iter().map(|(observer, level, verdict)| ObserverVerdict {
             observer: observer.to_string(),
-            level: level_name(*level).to_owned(),
+            level: level.name().to_owned(),
             verdict: verdict_name(*verdict).to_owned(),
             cause: String::new(),
         });

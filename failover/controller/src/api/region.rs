@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, pin::Pin};
 
-use leeward_failover_core::{Probe, Report};
+use leeward_failover_core::{Level, Probe, Report};
 use leeward_model::RegionName;
 use leeward_proto::region::{AgentInstruction, AgentReport, region_server::Region};
 use tokio::sync::{mpsc, oneshot};
@@ -10,7 +10,7 @@ use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Shared;
-use crate::{brain::Message, limits::STREAM_BUFFER, probes};
+use crate::{brain::Message, limits::STREAM_BUFFER};
 
 /// Answers region agents.
 #[derive(Debug)]
@@ -78,8 +78,7 @@ async fn take(shared: &Shared, report: AgentReport) -> Option<AgentInstruction> 
 fn reports(agent: &RegionName, report: &AgentReport) -> Vec<Report> {
     let mut by_region: BTreeMap<RegionName, Report> = BTreeMap::new();
     for probe in &report.probes {
-        let (Ok(region), Some(level)) = (RegionName::new(&probe.region), probes::level_of(&probe.level))
-        else {
+        let (Ok(region), Some(level)) = (RegionName::new(&probe.region), Level::named(&probe.level)) else {
             continue;
         };
         let good = if probe.good { Probe::Good } else { Probe::Failed };
