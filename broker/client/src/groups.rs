@@ -178,7 +178,8 @@ impl Cluster {
         .await
     }
 
-    /// A group's positions: those of `partitions`, or all for `None`. Partitions without a position are missing.
+    /// A group's positions: those of `partitions`, or all for `None`. Partitions without a position are missing. While a
+    /// transaction that moves a position is open, the answer is waited for.
     ///
     /// # Errors
     ///
@@ -188,11 +189,33 @@ impl Cluster {
         group: &GroupName,
         partitions: Option<&[TopicPartition]>,
     ) -> Result<BTreeMap<TopicPartition, CommittedOffset>, ClusterError> {
+        self.fetch_offsets_of(group, partitions, true).await
+    }
+
+    /// All positions of a group as they were committed last, whatever transactions are open.
+    ///
+    /// # Errors
+    ///
+    /// [`ClusterError`], after retries.
+    pub async fn fetch_last_offsets(
+        &self,
+        group: &GroupName,
+    ) -> Result<BTreeMap<TopicPartition, CommittedOffset>, ClusterError> {
+        self.fetch_offsets_of(group, None, false).await
+    }
+
+    async fn fetch_offsets_of(
+        &self,
+        group: &GroupName,
+        partitions: Option<&[TopicPartition]>,
+        wait_until_stable: bool,
+    ) -> Result<BTreeMap<TopicPartition, CommittedOffset>, ClusterError> {
         self.with_coordinator(ApiKey::OffsetFetch, group, |connection| async move {
             let version = connection
                 .version_up_to::<OffsetFetchRequest>(OFFSETS_BY_NAME)
                 .map_err(RequestError::from)?;
-            let request = offset_fetch(group, partitions, version);
+            let mut request = offset_fetch(group, partitions, version);
+            request.require_stable &= wait_until_stable;
             let answer = connection.send(&request, version).await?;
             read_positions(&connection, group, answer)
         })

@@ -89,6 +89,12 @@ fn table(reply: &LinkReply) -> String {
         "{}  {} -> {}   {}   epoch {}   RPO {rpo}   lag {} records\n",
         reply.link, reply.source, reply.target, reply.state, reply.epoch, reply.lag_records
     );
+    if !reply.groups_by.is_empty() {
+        text += &match reply.groups_why.as_str() {
+            "" => format!("groups: {}\n", reply.groups_by),
+            why => format!("groups: {}, because {why}\n", reply.groups_by),
+        };
+    }
     if !reply.failure.is_empty() {
         text += &format!("failure: {}\n", reply.failure);
     }
@@ -136,6 +142,8 @@ fn as_json(reply: &LinkReply) -> serde_json::Value {
         "epoch": reply.epoch,
         "rpoMillis": reply.rpo_millis,
         "lagRecords": reply.lag_records,
+        "groupsBy": reply.groups_by,
+        "groupsWhy": reply.groups_why,
         "failure": reply.failure,
         "topicsCompared": reply.topics_compared,
         "partitionDrifts": reply.drifts.iter().map(|drift| json!({

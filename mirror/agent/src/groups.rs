@@ -1,25 +1,37 @@
 //! Carries consumer groups' positions over to the target, as soon as the target has what they have read.
+//!
+//! Where the source lets its `__consumer_offsets` be read, each commit is followed as it is written, and looks at all groups are
+//! only a safety net; elsewhere the looks are all there is, and come often.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+mod carry;
+mod look;
+mod tail;
 
-use futures::{StreamExt, TryStreamExt, stream};
-use leeward_client::{Cluster, ClusterError, CommitOffset};
-use leeward_mirror_core::groups::{Carried, Decision, Occupancy, Question, decide};
-use leeward_mirror_core::map::{NotThere, Translation};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use leeward_client::Cluster;
+use leeward_mirror_core::groups::{Key, Positions};
 use leeward_model::{GroupName, SourceOffset, TargetOffset, TopicPartition};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
-use tracing::{debug, info, warn};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
-use crate::{LinkConfig, metrics::LinkMetrics, task::Verb};
-
-/// Groups that are asked for at the same time.
-const CONCURRENT: usize = 8;
+use crate::{
+    LinkConfig,
+    limits::{
+        CARRY_PAUSE, GROUP_EVENTS_MAX, LOOK_PATIENCE, LOOK_WHILE_TAILING_EVERY, TAIL_AGAIN_AFTER,
+        TAIL_REFUSED_AGAIN_AFTER,
+    },
+    metrics::LinkMetrics,
+    status::{Board, GroupsFollowed},
+    task::Verb,
+};
+use carry::{CarriedPositions, Standby};
+use look::Looked;
+use tail::{Life, TailError};
 
 /// A group's position as the link sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,12 +46,16 @@ pub struct GroupStanding {
     pub state: &'static str,
 }
 
-type Key = (GroupName, TopicPartition);
+/// What others may read of it.
+pub(crate) type Standings = Arc<Mutex<BTreeMap<Key, GroupStanding>>>;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Position {
-    source: SourceOffset,
-    metadata: String,
+/// What the tasks around tell.
+#[derive(Debug)]
+enum Event {
+    Looked { life: Option<Life>, looked: Option<Looked> },
+    TailBegins { life: Life, starts: BTreeMap<i32, i64> },
+    Committed { life: Life, partition: i32, records: Bytes },
+    TailEnded { life: Life, error: TailError },
 }
 
 /// What the link knows of groups.
@@ -49,192 +65,261 @@ pub(crate) struct Groups {
     target: Cluster,
     verbs: mpsc::Sender<Verb>,
     metrics: LinkMetrics,
-    positions: BTreeMap<Key, Position>,
-    carried: HashMap<Key, Carried>,
-    standings: Arc<Mutex<BTreeMap<Key, GroupStanding>>>,
+    board: Arc<Board>,
+    positions: Positions,
+    open: BTreeMap<Key, Standby>,
+    carried: CarriedPositions,
+    standings: Standings,
+    events: (mpsc::Sender<Event>, mpsc::Receiver<Event>),
+    /// The attempt to follow the log that is under way.
+    life: Life,
+    /// Ends what reads for this side.
+    stop: CancellationToken,
+    /// Ends what reads the log, while it is followed.
+    tail: Option<CancellationToken>,
+    tail_due: Instant,
+    looking: bool,
+    look_due: Instant,
 }
 
-/// What others may read of it.
-pub(crate) type Standings = Arc<Mutex<BTreeMap<(GroupName, TopicPartition), GroupStanding>>>;
+/// What a link's groups are made of.
+pub(crate) struct GroupParts {
+    pub(crate) config: Arc<LinkConfig>,
+    pub(crate) source: watch::Receiver<Option<Cluster>>,
+    pub(crate) target: Cluster,
+    pub(crate) verbs: mpsc::Sender<Verb>,
+    pub(crate) metrics: LinkMetrics,
+    pub(crate) board: Arc<Board>,
+    pub(crate) standings: Standings,
+}
+
+impl Drop for Groups {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
 
 impl Groups {
-    pub(crate) fn new(
-        config: Arc<LinkConfig>,
-        source: watch::Receiver<Option<Cluster>>,
-        target: Cluster,
-        verbs: mpsc::Sender<Verb>,
-        metrics: LinkMetrics,
-        standings: Standings,
-    ) -> Self {
-        let (positions, carried) = Default::default();
-        Self { config, source, target, verbs, metrics, positions, carried, standings }
+    pub(crate) fn new(parts: GroupParts) -> Self {
+        let GroupParts { config, source, target, verbs, metrics, board, standings } = parts;
+        let now = Instant::now();
+        Self {
+            config,
+            source,
+            target,
+            verbs,
+            metrics,
+            board,
+            positions: Positions::default(),
+            open: BTreeMap::new(),
+            carried: CarriedPositions::default(),
+            standings,
+            events: mpsc::channel(GROUP_EVENTS_MAX),
+            life: Life::default(),
+            stop: CancellationToken::new(),
+            tail: None,
+            tail_due: now,
+            looking: false,
+            look_due: now,
+        }
     }
 
-    /// Looks at all groups once; `within` bounds the reading of the source.
-    pub(crate) async fn look(&mut self, within: Duration) {
-        let source = self.source.borrow().clone();
-        if let Some(source) = source {
-            match timeout(within, self.read(&source)).await {
-                Ok(Ok(positions)) => self.positions = positions,
-                Ok(Err(error)) => {
-                    debug!(link = %self.config.name, %error, "groups of the source are not readable");
+    /// Follows the groups for as long as it is polled.
+    pub(crate) async fn run(&mut self) {
+        let mut watermarks = self.board.watermarks.subscribe();
+        let mut source = self.source.clone();
+        let mut carry_due = Instant::now();
+        loop {
+            self.begin_what_is_due();
+            let wake = self.next_wake(carry_due);
+            let wait_for_records = self.open.values().any(|standby| *standby == Standby::Records);
+            tokio::select! {
+                biased;
+                Some(event) = self.events.1.recv() => self.take(event),
+                Ok(()) = watermarks.changed(), if wait_for_records => self.awake_waiting(),
+                Ok(()) = source.changed() => {
+                    self.look_due = Instant::now();
+                    self.tail_due = Instant::now();
                 }
-                Err(_) => debug!(link = %self.config.name, "groups of the source are not readable in time"),
+                () = sleep_until(wake) => {}
+            }
+            let now = Instant::now();
+            if carry_due <= now && self.next_due(now).is_some_and(|due| due <= now) {
+                self.carry().await;
+                carry_due = Instant::now() + CARRY_PAUSE;
             }
         }
+    }
+
+    /// Once more, at the end: for at most `within` reads what the source says last, then carries over.
+    pub(crate) async fn finish(&mut self, within: Duration) {
+        if !within.is_zero() {
+            // In an emergency nobody may be there to say it.
+            let _ = timeout(within, self.look_for_the_last_time()).await;
+        }
+        self.stop.cancel();
+        while let Ok(event) = self.events.1.try_recv() {
+            self.take(event);
+        }
+        self.open.values_mut().for_each(|standby| *standby = Standby::Due);
         self.carry().await;
     }
 
-    async fn read(&self, source: &Cluster) -> Result<BTreeMap<Key, Position>, ClusterError> {
-        let Some(selector) = &self.config.groups else { return Ok(BTreeMap::new()) };
-        let listed = source.list_groups().await?;
-        let followed =
-            listed.into_iter().map(|group| group.name).filter(|group| selector.matches_group(group));
-        let read: Vec<_> = stream::iter(followed)
-            .map(|group| async move {
-                let offsets = source.fetch_offsets(&group, None).await?;
-                Ok::<_, ClusterError>((group, offsets))
-            })
-            .buffer_unordered(CONCURRENT)
-            .try_collect()
-            .await?;
-        let positions = read.into_iter().flat_map(|(group, offsets)| {
-            offsets.into_iter().filter_map(move |(partition, committed)| {
-                let source = SourceOffset::from_wire(committed.offset)?;
-                Some(((group.clone(), partition), Position { source, metadata: committed.metadata }))
-            })
+    async fn look_for_the_last_time(&mut self) {
+        // A look that is under way began too early.
+        while self.looking {
+            self.take_next().await;
+        }
+        self.begin_look();
+        while self.looking || self.positions.look_waits() {
+            self.take_next().await;
+        }
+    }
+
+    async fn take_next(&mut self) {
+        let event = self.events.1.recv().await.expect("this side holds a sender too");
+        self.take(event);
+    }
+
+    fn begin_what_is_due(&mut self) {
+        let now = Instant::now();
+        if self.tail.is_none() && self.tail_due <= now {
+            self.begin_tail();
+        }
+        if !self.looking && self.look_due <= now {
+            self.begin_look();
+        }
+    }
+
+    fn begin_tail(&mut self) {
+        let Some(source) = self.source.borrow().clone() else {
+            self.tail_due = Instant::now() + TAIL_AGAIN_AFTER.min(self.config.groups_every);
+            return;
+        };
+        self.life = self.life.next();
+        let following = tail::follow(source, self.life, self.events.0.clone());
+        let stop = self.stop.child_token();
+        tokio::spawn(stop.clone().run_until_cancelled_owned(following));
+        self.tail = Some(stop);
+    }
+
+    fn begin_look(&mut self) {
+        self.look_due = Instant::now() + self.config.groups_every;
+        let source = self.source.borrow().clone();
+        let Some((source, selector)) = source.zip(self.config.groups.clone()) else { return };
+        self.positions.look_begins();
+        self.looking = true;
+        let life = self.positions.follows_log().then_some(self.life);
+        let events = self.events.0.clone();
+        tokio::spawn(async move {
+            let looked = look::look(source, selector, life.is_some()).await;
+            // The link's end is no news.
+            let _ = events.send(Event::Looked { life, looked }).await;
         });
-        Ok(positions.filter(|((_, partition), _)| !partition.topic.is_internal()).collect())
     }
 
-    /// Positions that the target does not have yet.
-    fn open(&self) -> Vec<(Key, Position)> {
-        let done = |key: &Key, position: &Position| {
-            self.carried.get(key).is_some_and(|carried| carried.source == position.source)
-        };
-        let open = self.positions.iter().filter(|(key, position)| !done(key, position));
-        open.map(|(key, position)| (key.clone(), position.clone())).collect()
-    }
-
-    async fn carry(&mut self) {
-        let open = self.open();
-        let Some(translations) = self.translate(&open).await else { return };
-        let mut by_group = BTreeMap::<GroupName, Vec<_>>::new();
-        for ((key, position), translation) in open.into_iter().zip(translations) {
-            match translation {
-                Some(translation) => by_group.entry(key.0).or_default().push((key.1, position, translation)),
-                None => self.show(&key, &position, None, "unmapped"),
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Looked { life, looked } => {
+                self.looking = false;
+                if let Some((look, ends)) = looked {
+                    let current = life == Some(self.life);
+                    self.positions.looked(look, ends.filter(|_| current));
+                    self.count();
+                }
+                self.look_due = Instant::now() + self.look_every();
             }
-        }
-        for (group, wanted) in by_group {
-            if let Err(error) = self.carry_group(&group, wanted).await {
-                warn!(link = %self.config.name, %group, %error, "positions are not carried over");
+            Event::TailBegins { life, starts } if life == self.life => {
+                self.positions.follow_log(starts);
+                self.look_due = Instant::now();
             }
+            Event::Committed { life, partition, records } if life == self.life => {
+                let selector = self.config.groups.as_ref();
+                let wanted =
+                    |group: &GroupName| selector.is_some_and(|selector| selector.matches_group(group));
+                if let Err(error) = self.positions.read(partition, records, wanted) {
+                    // What the old tail still sends belongs to a life that is over.
+                    self.life = self.life.next();
+                    self.lose_tail(
+                        &format!("partition {partition} of the log: {error}"),
+                        TAIL_REFUSED_AGAIN_AFTER,
+                    );
+                }
+            }
+            Event::TailEnded { life, error } if life == self.life => {
+                let again = if error.lasts() { TAIL_REFUSED_AGAIN_AFTER } else { TAIL_AGAIN_AFTER };
+                self.lose_tail(&error.to_string(), again);
+            }
+            Event::TailBegins { .. } | Event::Committed { .. } | Event::TailEnded { .. } => {}
         }
-        let standings = self.standings.lock();
-        let waiting = standings.values().filter(|standing| standing.state == "waiting").count();
-        self.metrics.groups(standings.len() - waiting, waiting);
+        if self.positions.is_settled() {
+            self.tell_how(GroupsFollowed::Tail);
+        }
+        for key in self.positions.take_changed() {
+            self.open.insert(key, Standby::Due);
+        }
     }
 
-    async fn translate(&self, open: &[(Key, Position)]) -> Option<Vec<Option<Translation<TargetOffset>>>> {
-        let positions = open.iter().map(|(key, position)| (key.1.clone(), position.source)).collect();
-        let (reply, answer) = oneshot::channel();
-        self.verbs.send(Verb::ToTarget { positions, reply }).await.ok()?;
-        answer.await.ok()
+    fn lose_tail(&mut self, why: &str, again: Duration) {
+        if let Some(stop) = self.tail.take() {
+            stop.cancel();
+        }
+        self.tail_due = Instant::now() + again;
+        self.look_due = self.look_due.min(Instant::now() + self.config.groups_every);
+        self.positions.follow_looks();
+        self.tell_how(GroupsFollowed::Poll { why: why.to_owned() });
     }
 
-    async fn carry_group(
-        &mut self,
-        group: &GroupName,
-        wanted: Vec<(TopicPartition, Position, Translation<TargetOffset>)>,
-    ) -> Result<(), ClusterError> {
-        let not_yet = |translation: &Translation<TargetOffset>| {
-            matches!(translation, Translation::NotThere(NotThere::NotYet { .. } | NotThere::Nothing))
-        };
-        let any_exact = wanted.iter().any(|(_, _, translation)| !not_yet(translation));
-        let (occupancy, there) = if any_exact {
-            let described = self.target.describe_group(group).await?;
-            let occupancy = if described.is_empty() { Occupancy::Vacant } else { Occupancy::Live };
-            (occupancy, self.target.fetch_offsets(group, None).await?)
+    fn look_every(&self) -> Duration {
+        if self.positions.is_settled() {
+            LOOK_WHILE_TAILING_EVERY.max(self.config.groups_every)
+        } else if self.positions.look_waits() {
+            LOOK_PATIENCE.max(self.config.groups_every)
         } else {
-            (Occupancy::Unknown, BTreeMap::new())
-        };
-        let mut commits = Vec::new();
-        for (partition, position, translation) in wanted {
-            let key = (group.clone(), partition);
-            let Some(at) = self.at_target(&key.1) else { continue };
-            let question = Question {
-                source: position.source,
-                translation,
-                carried: self.carried.get(&key).copied(),
-                at_target: there.get(&at).and_then(|committed| TargetOffset::from_wire(committed.offset)),
-                occupancy,
-            };
-            match decide(question) {
-                Decision::Commit(target) => commits.push((key, at, position, target)),
-                Decision::Done(target) => self.note_carried(&key, &position, target),
-                Decision::Wait(_) | Decision::WaitForOccupancy => self.show(&key, &position, None, "waiting"),
-                Decision::Skip(reason) => {
-                    if self.shows_news(&key, &position, translation.exact(), reason.code()) {
-                        info!(link = %self.config.name, %group, partition = %key.1, ?reason, "position left alone");
-                        self.metrics.skipped_active(group.as_str());
-                    }
-                }
-            }
+            self.config.groups_every
         }
-        self.commit(group, commits).await
     }
 
-    async fn commit(
-        &mut self,
-        group: &GroupName,
-        commits: Vec<(Key, TopicPartition, Position, TargetOffset)>,
-    ) -> Result<(), ClusterError> {
-        let offsets: Vec<_> = commits
-            .iter()
-            .map(|(_, at, position, target)| {
-                let metadata = position.metadata.clone();
-                (at.clone(), CommitOffset { metadata, ..CommitOffset::at(target.to_wire()) })
-            })
-            .collect();
-        let outcomes = self.target.commit_offsets(group, &offsets).await?;
-        for (key, at, position, target) in commits {
-            match outcomes.get(&at) {
-                Some(Err(error)) => {
-                    debug!(%group, partition = %at, %error, "target refuses a position");
-                    self.show(&key, &position, Some(target), "waiting");
-                }
-                _ => self.note_carried(&key, &position, target),
-            }
+    fn tell_how(&self, followed: GroupsFollowed) {
+        let mut status = self.board.status.lock();
+        if status.groups == followed {
+            return;
         }
-        Ok(())
+        match &followed {
+            GroupsFollowed::Tail => {
+                info!(link = %self.config.name, "group commits are followed as they are written");
+            }
+            GroupsFollowed::Poll { why } => {
+                warn!(link = %self.config.name, %why, every = ?self.config.groups_every, "group positions are polled");
+            }
+            GroupsFollowed::Nothing => {}
+        }
+        self.metrics.groups_followed(followed.name());
+        status.groups = followed;
     }
 
-    fn at_target(&self, partition: &TopicPartition) -> Option<TopicPartition> {
-        let topic = self.config.naming.at_target(&partition.topic).ok()?;
-        Some(TopicPartition { topic, partition: partition.partition })
+    /// The target has more: positions that wait for it may go on.
+    fn awake_waiting(&mut self) {
+        for standby in self.open.values_mut().filter(|standby| **standby == Standby::Records) {
+            *standby = Standby::Due;
+        }
     }
 
-    fn note_carried(&mut self, key: &Key, position: &Position, target: TargetOffset) {
-        self.carried.insert(key.clone(), Carried { source: position.source, target });
-        self.show(key, position, Some(target), "committed");
+    /// When the next position is due.
+    fn next_due(&self, now: Instant) -> Option<Instant> {
+        let due = self.open.values().filter_map(|standby| match standby {
+            Standby::Due => Some(now),
+            Standby::Records => None,
+            Standby::Until(then) => Some(*then),
+        });
+        due.min()
     }
 
-    fn show(&self, key: &Key, position: &Position, target: Option<TargetOffset>, state: &'static str) {
-        self.shows_news(key, position, target, state);
-    }
-
-    /// Shows a position; true where this is news.
-    fn shows_news(
-        &self,
-        key: &Key,
-        position: &Position,
-        target: Option<TargetOffset>,
-        state: &'static str,
-    ) -> bool {
-        let (group, partition) = key.clone();
-        let standing = GroupStanding { group, partition, source: position.source, target, state };
-        let before = self.standings.lock().insert(key.clone(), standing.clone());
-        before != Some(standing)
+    fn next_wake(&self, carry_due: Instant) -> Instant {
+        let look = if self.looking { None } else { Some(self.look_due) };
+        let tail = if self.tail.is_some() { None } else { Some(self.tail_due) };
+        let carry = self.next_due(Instant::now()).map(|due| due.max(carry_due));
+        let wakes = [look, tail, carry];
+        wakes.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + LOOK_WHILE_TAILING_EVERY)
     }
 }

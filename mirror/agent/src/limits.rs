@@ -62,3 +62,30 @@ pub const SEAL_GROUPS_MAX: Duration = Duration::from_secs(5);
 
 /// Time for one creation or change of topics.
 pub const ADMIN_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Time that reading all groups of the source may take; then what is known stays as it is.
+pub const GROUPS_READ_MAX: Duration = Duration::from_secs(5);
+
+/// Groups that a cluster is asked about at the same time.
+pub const GROUPS_ASKED_MAX: usize = 8;
+
+/// Answers about groups that wait for the link. When reached, those who read wait.
+pub const GROUP_EVENTS_MAX: usize = 16;
+
+/// Bytes of one answer of the source's log of group commits.
+pub const COMMITS_FETCH_BYTES_MAX: i32 = 4 << 20;
+
+/// Least time between two rounds of carrying positions over: commits of one group that come faster are carried as one.
+pub const CARRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// Time between looks at all groups while their commits are followed as they are written.
+pub const LOOK_WHILE_TAILING_EVERY: Duration = Duration::from_secs(10);
+
+/// Time that the log of commits gets to be read to where it ended after a look, before there is another.
+pub const LOOK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Wait before the log of commits is followed again after its connection or leader was lost.
+pub const TAIL_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Wait before the log of commits is followed again after it was refused or could not be read.
+pub const TAIL_REFUSED_AGAIN_AFTER: Duration = Duration::from_secs(30);

@@ -174,7 +174,7 @@ impl LinkHandle {
             // Only a planned seal may wait for the source's last word: in an emergency nobody may be there to say it.
             let reading = if planned { SEAL_GROUPS_MAX / 2 } else { Duration::ZERO };
             // What is not carried in time is shown as waiting.
-            let _ = tokio::time::timeout(SEAL_GROUPS_MAX, groups.look(reading)).await;
+            let _ = tokio::time::timeout(SEAL_GROUPS_MAX, groups.finish(reading)).await;
         }
         let report = SealReport { watermarks, groups: self.groups(), drained };
         running.sealed = Some(report.clone());

@@ -10,7 +10,7 @@ use prometheus::{
 use crate::{
     LinkConfig,
     clock::wall,
-    status::{LinkStatus, lag},
+    status::{GroupsFollowed, LinkStatus, lag},
 };
 
 /// Upper bounds, in seconds, from what a metro link takes to a backlog of an hour.
@@ -33,6 +33,7 @@ pub struct MirrorMetrics {
     mapped_groups: IntGaugeVec,
     unmapped_groups: IntGaugeVec,
     last_sync: GaugeVec,
+    groups_followed: IntGaugeVec,
     skipped_active: IntCounterVec,
     latency: HistogramVec,
 }
@@ -109,6 +110,11 @@ impl MirrorMetrics {
                 "leeward_offsets_last_sync_timestamp_seconds",
                 "When group positions were last compared.",
                 link,
+            )?,
+            groups_followed: whole(
+                "leeward_offsets_followed",
+                "How group positions are followed: 1 for the way that is taken.",
+                &["topology", "link", "way"],
             )?,
             latency: registered(
                 registry,
@@ -221,6 +227,13 @@ impl LinkMetrics {
         self.all.mapped_groups.with_label_values(&self.link()).set(mapped as i64);
         self.all.unmapped_groups.with_label_values(&self.link()).set(waiting as i64);
         self.all.last_sync.with_label_values(&self.link()).set(seconds(wall()));
+    }
+
+    pub(crate) fn groups_followed(&self, way: &str) {
+        let [topology, link] = self.link();
+        for name in GroupsFollowed::NAMES {
+            self.all.groups_followed.with_label_values(&[topology, link, name]).set((name == way).into());
+        }
     }
 
     pub(crate) fn skipped_active(&self, group: &str) {

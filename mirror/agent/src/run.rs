@@ -1,6 +1,6 @@
 //! One run of a link: from leave to write until its end. Starts the tasks around the link's own.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use leeward_client::{ClientConfig, Cluster, FetchFrom, FetchPlan, Fetcher, OffsetSpec};
 use leeward_model::{TopicPartition, WallTime};
@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     Leave, LinkConfig, LinkError,
-    groups::{Groups, Standings},
+    groups::{GroupParts, Groups, Standings},
     heartbeat::{beat, heartbeat_topic_of, newest},
     inverse::seed_inverse,
     limits::{CHANGES_MAX, CONNECT_RETRY, FETCH_WAIT_MAX, INPUTS_MAX},
@@ -21,9 +21,6 @@ use crate::{
     task::{Parts, Task, Verb},
     topics::follow,
 };
-
-/// Time that reading all groups of the source may take.
-const GROUPS_READ_MAX: Duration = Duration::from_secs(5);
 
 /// What a run is made of.
 pub(crate) struct Run {
@@ -139,22 +136,20 @@ impl Run {
         if self.config.groups.is_none() {
             return;
         }
-        let groups = Groups::new(
-            self.config.clone(),
+        let groups = Groups::new(GroupParts {
+            config: self.config.clone(),
             source,
             target,
-            self.verbs.clone(),
-            self.metrics.clone(),
-            self.standings.clone(),
-        );
+            verbs: self.verbs.clone(),
+            metrics: self.metrics.clone(),
+            board: self.board.clone(),
+            standings: self.standings.clone(),
+        });
         *self.groups.lock().await = Some(groups);
-        let (shared, every) = (self.groups.clone(), self.config.groups_every);
+        let shared = self.groups.clone();
         let looking = async move {
-            loop {
-                if let Some(groups) = shared.lock().await.as_mut() {
-                    groups.look(GROUPS_READ_MAX).await;
-                }
-                tokio::time::sleep(every).await;
+            if let Some(groups) = shared.lock().await.as_mut() {
+                groups.run().await;
             }
         };
         tokio::spawn(reading.clone().run_until_cancelled_owned(looking));

@@ -128,6 +128,8 @@ fn reply(link: &LinkHandle) -> wire::LinkReply {
         partitions: status.partitions.iter().map(position).collect(),
         topics_compared: status.drifts.is_some(),
         drifts: status.drifts.iter().flatten().map(drift).collect(),
+        groups_by: status.groups.name().to_owned(),
+        groups_why: status.groups.why().to_owned(),
         failure: status.failure.unwrap_or_default(),
     }
 }

@@ -34,6 +34,38 @@ impl LinkState {
     }
 }
 
+/// How the positions of the source's groups are followed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum GroupsFollowed {
+    /// No group is, or none yet.
+    #[default]
+    Nothing,
+    /// By the log that commits are written to, as they are written.
+    Tail,
+    /// By asking for all positions again and again.
+    Poll { why: String },
+}
+
+impl GroupsFollowed {
+    pub const NAMES: [&str; 3] = ["none", "tail", "poll"];
+
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Nothing => "none",
+            Self::Tail => "tail",
+            Self::Poll { .. } => "poll",
+        }
+    }
+
+    /// Why the better way is not taken; empty where it is.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Nothing | Self::Tail => "",
+            Self::Poll { why } => why,
+        }
+    }
+}
+
 /// One partition of a link.
 #[derive(Clone, Debug)]
 pub struct PartitionStatus {
@@ -63,6 +95,7 @@ pub struct LinkStatus {
     pub partitions: Vec<PartitionStatus>,
     /// `None` until both sides' topics were compared.
     pub drifts: Option<Vec<PartitionDrift>>,
+    pub groups: GroupsFollowed,
     pub failure: Option<String>,
 }
 

@@ -25,3 +25,11 @@ pub const REFUSALS_WITHOUT_PROGRESS_MAX: u32 = 10;
 
 /// Time between two checkpoints of one partition: what a start without its last moments has to read back of the target.
 pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
+
+/// Bytes that a batch of group commits may have when decompressed. When reached, the log of commits counts as unreadable, and groups
+/// are followed by looks.
+pub const COMMITS_BYTES_MAX: usize = 64 << 20;
+
+/// Group commits of one partition of the offsets topic that wait for the end of their transactions. When reached, the log of commits
+/// counts as unreadable, and groups are followed by looks.
+pub const OPEN_COMMITS_MAX: usize = 100_000;

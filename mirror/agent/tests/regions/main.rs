@@ -6,7 +6,9 @@ mod world;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use leeward_mirror::{Leave, LinkState, Notice, PartitionDrift, SealReport, StopReason, Translation};
+use leeward_mirror::{
+    GroupsFollowed, Leave, LinkState, Notice, PartitionDrift, SealReport, StopReason, Translation,
+};
 use leeward_model::{FencingEpoch, LinkName, SourceOffset, TargetOffset};
 use world::{Link, Region, eventually, partition, topic};
 
@@ -32,6 +34,42 @@ async fn a_link_copies_topics_records_and_positions_exactly() {
     let position = SourceOffset::from_wire(37).unwrap();
     let translated = link.handle.to_target(partition("orders", 0), position).await.unwrap();
     assert_eq!(translated, Some(Translation::Exact(TargetOffset::from_wire(37).unwrap())));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commits_are_followed_as_they_are_written() {
+    let (a, b) = (Region::start("a").await, Region::start("b").await);
+    a.create("orders", 1, &[]).await;
+    a.create("empty", 1, &[]).await;
+    a.produce("orders", 0, 0..100).await;
+    a.commit("billing", "orders", 0, 10).await;
+    let link = Link::between(&a, &b).leave(1).looks_at_groups_every(Duration::from_secs(3600)).start().await;
+    eventually(SOON, async || link.handle.status().groups == GroupsFollowed::Tail).await;
+
+    for offset in [37, 99, 100] {
+        a.commit("billing", "orders", 0, offset).await;
+        eventually(SOON, async || b.committed("billing", "orders", 0).await == Some(offset)).await;
+    }
+    a.commit("shipping", "empty", 0, 0).await;
+    eventually(SOON, async || b.committed("shipping", "empty", 0).await == Some(0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn positions_that_move_during_a_seal_are_read_once_more() {
+    let (a, b) = (Region::start("a").await, Region::start("b").await);
+    a.create("orders", 1, &[]).await;
+    a.produce("orders", 0, 0..100).await;
+    let link = Link::between(&a, &b).leave(1).looks_at_groups_every(Duration::from_secs(3600)).start().await;
+    eventually(SOON, async || link.handle.status().groups == GroupsFollowed::Tail).await;
+    eventually(SOON, async || b.has("orders").await && b.values("orders", 0).await.len() == 100).await;
+
+    a.commit("billing", "orders", 0, 42).await;
+    let drain_to = BTreeMap::from([(partition("orders", 0), SourceOffset::from_wire(100).unwrap())]);
+    let epoch = FencingEpoch::from_wire(2).unwrap();
+    let report = link.handle.seal(epoch, Duration::from_secs(5), drain_to).await.unwrap();
+
+    assert_eq!(b.committed("billing", "orders", 0).await, Some(42));
+    assert_eq!(report.groups[0].state, "committed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

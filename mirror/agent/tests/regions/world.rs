@@ -193,6 +193,11 @@ impl Setup {
         self
     }
 
+    pub(crate) fn looks_at_groups_every(mut self, every: Duration) -> Self {
+        self.config.groups_every = every;
+        self
+    }
+
     pub(crate) async fn start(self) -> Link {
         let metrics = MirrorMetrics::register(&prometheus::Registry::new()).unwrap();
         let handle = LinkHandle::start(self.config, &metrics).await.unwrap();

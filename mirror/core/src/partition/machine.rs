@@ -188,6 +188,10 @@ impl Partition {
     /// Where a source position stands in the target.
     pub fn to_target(&self, source: SourceOffset) -> Translation<TargetOffset> {
         let replicated_to = self.replicated_to().unwrap_or(SourceOffset::FIRST);
+        if self.map.is_empty() && self.replicated_to() == Some(source) {
+            // Nothing was written yet, so what comes next is read first.
+            return Translation::Exact(self.target_end);
+        }
         self.map.to_target(source, replicated_to, self.target_end)
     }
 

@@ -5,8 +5,8 @@
 mod model;
 
 use leeward_mirror_core::map::{NotThere, Translation};
-use leeward_mirror_core::partition::{Partition, StopReason};
-use leeward_model::{SourceOffset, TargetOffset};
+use leeward_mirror_core::partition::{Event, GapPolicy, Partition, Settings, Start, StopReason};
+use leeward_model::{Instant, LinkName, PartitionIndex, SourceOffset, TargetOffset, TopicId};
 use model::world::World;
 use proptest::prelude::*;
 
@@ -95,6 +95,29 @@ proptest! {
         assert_eq!(back.resume_at(target(world.source.end)), Some(source(world.broker.end())));
         assert!(there.replicated_to().is_some());
     }
+}
+
+#[test]
+fn where_nothing_was_written_yet_the_next_position_is_exact() {
+    let mut mirror = Partition::new(Settings {
+        link: LinkName::new("a-to-b").unwrap(),
+        topic: TopicId::from_wire([7; 16]).unwrap(),
+        partition: PartitionIndex::from_wire(0).unwrap(),
+        gap: GapPolicy::Stop,
+    });
+    let before = mirror.to_target(source(5));
+    let start = Start {
+        runs: Vec::new(),
+        checkpoint: None,
+        target_end: target(0),
+        source_log_start: Some(source(5)),
+        begin_at: Some(source(5)),
+    };
+    mirror.on(Event::Started(start), Instant::ZERO);
+
+    assert_eq!(before, Translation::NotThere(NotThere::Nothing));
+    assert_eq!(mirror.to_target(source(5)), Translation::Exact(target(0)));
+    assert_eq!(mirror.to_target(source(6)), Translation::NotThere(NotThere::Nothing));
 }
 
 #[test]
