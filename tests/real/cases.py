@@ -150,6 +150,59 @@ def admin(*words):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def tool(name, *words, seconds=300):
+    """What a Python program beside the clients prints last, as JSON."""
+    done = subprocess.run([parts.venv(), parts.TESTS / "clients" / f"{name}.py", *map(str, words)],
+                          capture_output=True, text=True, timeout=seconds)
+    check(done.returncode == 0, f"{name} {' '.join(map(str, words[:4]))}: {done.stderr.strip()[-800:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+class Tool:
+    """The same while it runs; its lines as they come."""
+
+    def __init__(self, name, *words):
+        self.name, self.lines, self.noise = name, [], []
+        self.process = subprocess.Popen([parts.venv(), parts.TESTS / "clients" / f"{name}.py", *map(str, words)],
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.readers = [threading.Thread(target=self._read, args=(self.process.stdout, self.lines, json.loads), daemon=True),
+                        threading.Thread(target=self._read, args=(self.process.stderr, self.noise, str), daemon=True)]
+        for reader in self.readers:
+            reader.start()
+
+    @staticmethod
+    def _read(stream, into, parse):
+        for line in stream:
+            into.append(parse(line))
+
+    def ended(self, seconds):
+        """Waits for its end; its last line."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise Failed(f"{self.name} did not end within {seconds} s: {self.noise[-5:]}") from None
+        for reader in self.readers:
+            reader.join(5)
+        check(self.process.returncode == 0, f"{self.name} ended with {self.process.returncode}: {self.noise[-5:]}")
+        return self.lines[-1] if self.lines else None
+
+    def stop(self, seconds=30):
+        self.process.send_signal(signal.SIGTERM)
+        return self.ended(seconds)
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+
 def create_topic(bootstrap, topic, partitions, **configs):
     admin("create", bootstrap, topic, partitions,
           json.dumps({name.replace("_", "."): str(value) for name, value in configs.items()}))

@@ -1,7 +1,9 @@
 """Leeward's own processes, as a suite starts them: `leeward serve` with settings from the environment, `leeward up`."""
 
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -71,12 +73,17 @@ class Process:
         except OSError:
             return False
 
-    def start(self):
+    def launch(self):
+        """Starts it and waits for nothing."""
         output = open(self.folder / "log", "ab")
         self.process = subprocess.Popen(
             [leeward(), "serve", "-f", str(self.policy), "--data", str(self.folder / "data"), *self.words],
             stdout=output, stderr=output, env={**os.environ, **self.settings},
         )
+        return self
+
+    def start(self):
+        self.launch()
 
         def up():
             if self.process.poll() is not None:
@@ -91,6 +98,33 @@ class Process:
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+    def signal(self, what):
+        self.process.send_signal(what)
+
+    def forget(self):
+        """Deletes what a mirror keeps on its own disk."""
+        shutil.rmtree(self.folder / "data" / "link", ignore_errors=True)
+
+    def link(self, name):
+        """What `leeward link describe` says of a link; None where nobody answers."""
+        done = self._ask("link", "describe", name, "-o", "json")
+        return json.loads(done.stdout) if done.returncode == 0 else None
+
+    def translated(self, link, topic, partition, offset, *words):
+        """What `leeward group translate` answers; None where it has no answer."""
+        done = self._ask("group", "translate", "--link", link, topic, str(partition), str(offset), *words)
+        return int(done.stdout) if done.returncode == 0 else None
+
+    def groups(self, link):
+        """`leeward group list` as [group, topic, partition, source, target, state]."""
+        done = self._ask("group", "list", "--link", link)
+        check(done.returncode == 0, f"group list: {done.stderr}")
+        return [line.split() for line in done.stdout.splitlines()[1:]]
+
+    def _ask(self, *words):
+        agent = f"http://{self.settings['LEEWARD_LISTEN__LINK']}"
+        return subprocess.run([leeward(), *words, "--agent", agent], capture_output=True, text=True, timeout=30)
 
     def stop(self):
         """SIGTERM; how long it took."""

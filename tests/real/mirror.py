@@ -25,9 +25,9 @@ SHORT = {"codecs": ("java",), "groups": ("kafka-python",), "kills": 2}
 class Pair:
     """Two clusters, the mirror from the first to the second, and what gives it leave."""
 
-    def __init__(self, folder, version):
+    def __init__(self, folder, version, settings=()):
         self.folder = Path(folder)
-        self.source = Kafka(self.folder / "source", version)
+        self.source = Kafka(self.folder / "source", version, settings=settings)
         self.target = Kafka(self.folder / "target", parts.KAFKA)
         policy = self.folder / "policy.yaml"
         policy.write_text(topology({"a": cluster(self.source.bootstrap), "b": cluster(self.target.bootstrap)}))
