@@ -275,6 +275,9 @@ impl Groups {
             LOOK_WHILE_TAILING_EVERY.max(self.config.groups_every)
         } else if self.positions.look_waits() {
             LOOK_PATIENCE.max(self.config.groups_every)
+        } else if self.positions.follows_log() {
+            // The look that the log needs failed, or began too early to be joined with it.
+            TAIL_AGAIN_AFTER.min(self.config.groups_every)
         } else {
             self.config.groups_every
         }
