@@ -2,7 +2,7 @@
 
 use leeward_client::{Fetched, TopicSelection};
 use leeward_mirror_core::partition::{self, Event, Settings, Start};
-use leeward_model::{PartitionIndex, SourceOffset, TopicPartition};
+use leeward_model::{PartitionIndex, SourceOffset, TargetOffset, TopicPartition};
 use leeward_wire::record::split_batches;
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -117,15 +117,19 @@ impl Task {
         let (cluster, source) = (self.parts.target.clone(), self.parts.source.borrow().clone());
         let inputs = self.parts.inputs.clone();
         tokio::spawn(async move {
+            let fresh = async || {
+                let fresh = Mutex::new(Stored::default());
+                MapTopic::existing(&cluster, &link).read(&fresh).await?;
+                Ok::<_, LinkError>(fresh.into_inner().partitions.remove(&key).unwrap_or_default())
+            };
             let gathered = async {
-                let stored = if read_again {
-                    let fresh = Mutex::new(Stored::default());
-                    MapTopic::existing(&cluster, &link).read(&fresh).await?;
-                    fresh.into_inner().partitions.remove(&key).unwrap_or_default()
-                } else {
-                    stored
-                };
-                target::open(&cluster, source.as_ref(), (&pair.0, &pair.1), stored).await
+                let stored = if read_again { fresh().await? } else { stored };
+                let mut opening = target::open(&cluster, source.as_ref(), (&pair.0, &pair.1), stored).await?;
+                if opening.stored.runs.is_empty() && opening.target_end > TargetOffset::FIRST {
+                    // Another process on this link may have begun it: runs are written before records are.
+                    opening.stored = fresh().await?;
+                }
+                Ok(opening)
             };
             let gathered: Result<Opening, LinkError> = gathered.await;
             let partition = pair.0.clone();

@@ -123,6 +123,27 @@ async fn a_link_that_is_dropped_and_started_again_copies_exactly_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_a_rival_on_the_link_has_begun_is_gone_on_with() {
+    let (a, b) = (Region::start("a").await, Region::start("b").await);
+    let links = [Link::between(&a, &b).leave(1).start().await, Link::between(&a, &b).leave(1).start().await];
+    for link in &links {
+        eventually(SOON, async || link.handle.status().state == LinkState::Running).await;
+    }
+    a.create("orders", 1, &[]).await;
+    a.produce("orders", 0, 0..100).await;
+
+    for link in &links {
+        let follows = async || {
+            let status = link.handle.status();
+            let orders = status.partitions.iter().find(|p| p.source.topic == topic("orders"));
+            orders.is_some_and(|p| p.standing.state == "active" && p.standing.target_end.to_wire() == 100)
+        };
+        eventually(SOON, follows).await;
+    }
+    assert_eq!(b.values("orders", 0).await, a.values("orders", 0).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_foreign_write_is_named_and_stepped_over() {
     let (a, b) = (Region::start("a").await, Region::start("b").await);
     a.create("orders", 1, &[]).await;
