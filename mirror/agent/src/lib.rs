@@ -31,4 +31,6 @@ pub use leeward_mirror_core::{
 pub use link::{LinkHandle, SealReport};
 pub use metrics::MirrorMetrics;
 pub use service::LinkService;
-pub use status::{GroupsFollowed, LinkEvent, LinkState, LinkStatus, PartitionDrift, PartitionStatus, Watermark};
+pub use status::{
+    GroupsFollowed, LinkEvent, LinkState, LinkStatus, PartitionDrift, PartitionStatus, Watermark,
+};
