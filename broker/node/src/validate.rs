@@ -143,6 +143,7 @@ pub(crate) fn recompressed(
         producer_epoch: batch.producer_epoch(),
         base_sequence: batch.base_sequence(),
         limit_bytes: DECOMPRESSED_BYTES_MAX,
+        ..Reencode::default()
     };
     let reencoded = reencode(batch, |_| true, how).map_err(|error| invalid(error.to_string()))?;
     Ok(reencoded.map(|reencoded| reencoded.batch))

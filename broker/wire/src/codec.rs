@@ -215,7 +215,18 @@ macro_rules! top_level {
         impl $crate::Message for $name {
             fn encode(&self, version: i16, out: &mut bytes::BytesMut) -> Result<(), $crate::EncodeError> {
                 let shape = $crate::codec::Shape::new(version, $flexible_from);
-                $crate::codec::Writer::message(out, stringify!($name), shape, ($min, $max), self)
+                $crate::codec::Writer::message(out, stringify!($name), shape, ($min, $max), self, None)
+            }
+
+            fn encode_around(
+                &self,
+                version: i16,
+                out: &mut bytes::BytesMut,
+                left_out: &mut Vec<(usize, bytes::Bytes)>,
+            ) -> Result<(), $crate::EncodeError> {
+                let shape = $crate::codec::Shape::new(version, $flexible_from);
+                let left_out = Some(left_out);
+                $crate::codec::Writer::message(out, stringify!($name), shape, ($min, $max), self, left_out)
             }
 
             fn decode(input: &mut $crate::Reader, version: i16) -> Result<Self, $crate::DecodeError> {

@@ -109,6 +109,43 @@ pub fn encode_request<R: Request>(
     })
 }
 
+/// A request frame whose byte fields are not copied into it.
+///
+/// Invariant: the places of `left_out` rise and lie within `encoded`; the length prefix counts what is left out.
+#[derive(Clone, Debug)]
+pub struct FrameAround {
+    /// The frame, with its length prefix, without the byte fields.
+    pub encoded: Bytes,
+    /// The byte fields in order, each with the place in `encoded` that it belongs before.
+    pub left_out: Vec<(usize, Bytes)>,
+}
+
+/// As [`encode_request`], but leaves byte fields (record batches) out, for writers that send slices.
+///
+/// # Errors
+///
+/// [`EncodeError`] as in [`Message::encode`].
+pub fn encode_request_around<R: Request>(
+    version: i16,
+    correlation_id: i32,
+    client_id: Option<&str>,
+    request: &R,
+) -> Result<FrameAround, EncodeError> {
+    let header = RequestHeader {
+        api_key: R::KEY,
+        api_version: version,
+        correlation_id,
+        client_id: client_id.map(ToOwned::to_owned),
+    };
+    let mut out = BytesMut::zeroed(PREFIX_BYTES);
+    header.encode(&mut out)?;
+    let mut left_out = Vec::new();
+    request.encode_around(version, &mut out, &mut left_out)?;
+    let size = out.len() - PREFIX_BYTES + left_out.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
+    out[..PREFIX_BYTES].copy_from_slice(&prefix(version, size)?);
+    Ok(FrameAround { encoded: out.freeze(), left_out })
+}
+
 /// A whole response frame, with its length prefix.
 ///
 /// # Errors
@@ -136,12 +173,12 @@ fn frame(
     let mut out = BytesMut::zeroed(PREFIX_BYTES);
     fill(&mut out)?;
     let size = out.len() - PREFIX_BYTES;
-    let prefix = i32::try_from(size).map_err(|_| EncodeError {
-        message: "frame",
-        version,
-        field: "length",
-        cause: EncodeCause::TooLong(size),
-    })?;
-    out[..PREFIX_BYTES].copy_from_slice(&prefix.to_be_bytes());
+    out[..PREFIX_BYTES].copy_from_slice(&prefix(version, size)?);
     Ok(out.freeze())
+}
+
+fn prefix(version: i16, size: usize) -> Result<[u8; PREFIX_BYTES], EncodeError> {
+    let too_long =
+        || EncodeError { message: "frame", version, field: "length", cause: EncodeCause::TooLong(size) };
+    i32::try_from(size).map(i32::to_be_bytes).map_err(|_| too_long())
 }

@@ -29,8 +29,8 @@ pub use error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
 pub use error_code::ErrorCode;
 pub use frame::{FrameDecoder, FrameError};
 pub use header::{
-    RequestHeader, ResponseHeader, decode_request_header, decode_response_header, encode_request,
-    encode_response,
+    FrameAround, RequestHeader, ResponseHeader, decode_request_header, decode_response_header,
+    encode_request, encode_request_around, encode_response,
 };
 pub use message::{Message, Request};
 pub use uuid::Uuid;

@@ -1,6 +1,6 @@
 //! What all messages have in common.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::{ApiKey, DecodeError, EncodeError, Reader};
 
@@ -12,6 +12,19 @@ pub trait Message: Sized {
     ///
     /// [`EncodeError`] when the version is not spoken, or cannot say a field that is set.
     fn encode(&self, version: i16, out: &mut BytesMut) -> Result<(), EncodeError>;
+
+    /// As [`Message::encode`], but leaves byte fields out: they go into `left_out`, in order, each with the length of `out` before
+    /// which it belongs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Message::encode`]; `left_out` is of no use then.
+    fn encode_around(
+        &self,
+        version: i16,
+        out: &mut BytesMut,
+        left_out: &mut Vec<(usize, Bytes)>,
+    ) -> Result<(), EncodeError>;
 
     /// Reads the message in `version` and leaves `input` behind it.
     ///

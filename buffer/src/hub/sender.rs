@@ -186,8 +186,8 @@ impl Sender {
             producer_id,
             producer_epoch,
             base_sequence,
-            compression: None,
             limit_bytes: DECOMPRESSED_BYTES_MAX,
+            ..Reencode::default()
         };
         let mut reencoder = Reencoder::new(how);
         let skip = i64::from(item.entry.skip);

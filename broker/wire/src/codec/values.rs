@@ -97,7 +97,9 @@ impl Prefixed for String {
 impl Prefixed for Bytes {
     fn put_nullable(value: Option<&Self>, out: &mut Writer<'_>) -> Result<(), EncodeError> {
         out.long_len(value.map(Bytes::len))?;
-        out.out.put_slice(value.map_or(&[], |bytes| bytes));
+        if let Some(bytes) = value {
+            out.bytes(bytes);
+        }
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Puts values into bytes, and refuses what the version cannot say.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{Field, Shape, Wire};
 use crate::{EncodeCause, EncodeError};
@@ -12,6 +12,8 @@ pub(crate) struct Writer<'a> {
     pub(crate) shape: Shape,
     message: &'static str,
     field: &'static str,
+    /// Where set, byte fields are left out of `out` and kept here with the place that they belong at.
+    left_out: Option<&'a mut Vec<(usize, Bytes)>>,
 }
 
 impl<'a> Writer<'a> {
@@ -21,7 +23,7 @@ impl<'a> Writer<'a> {
         field: &'static str,
         shape: Shape,
     ) -> Self {
-        Self { out, shape, message, field }
+        Self { out, shape, message, field, left_out: None }
     }
 
     /// Encodes a whole message; on an error `out` is as it was.
@@ -31,9 +33,10 @@ impl<'a> Writer<'a> {
         shape: Shape,
         (min, max): (i16, i16),
         value: &T,
+        left_out: Option<&'a mut Vec<(usize, Bytes)>>,
     ) -> Result<(), EncodeError> {
         let start = out.len();
-        let mut writer = Self::new(out, name, "version", shape);
+        let mut writer = Self { left_out, ..Self::new(out, name, "version", shape) };
         let result = if (min..=max).contains(&shape.version) {
             value.put(&mut writer)
         } else {
@@ -69,6 +72,14 @@ impl<'a> Writer<'a> {
             return Ok(());
         }
         value.put(self)
+    }
+
+    /// Writes the bytes of a byte field, behind their length.
+    pub(crate) fn bytes(&mut self, bytes: &Bytes) {
+        match &mut self.left_out {
+            Some(left_out) => left_out.push((self.out.len(), bytes.clone())),
+            None => self.out.put_slice(bytes),
+        }
     }
 
     pub(crate) fn varint(&mut self, mut value: u32) {

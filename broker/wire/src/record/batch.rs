@@ -206,6 +206,11 @@ impl RecordBatch {
         self.source.slice(HEADER_BYTES..)
     }
 
+    /// The whole batch as it was parsed, shared: its header may be older than [`RecordBatch::header`].
+    pub fn source_bytes(&self) -> Bytes {
+        self.source.clone()
+    }
+
     fn payload_length(&self) -> u32 {
         u32::try_from(self.payload().len()).expect("a batch's length is an i32")
     }

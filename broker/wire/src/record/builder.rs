@@ -60,6 +60,13 @@ impl BatchBuilder {
         }
     }
 
+    /// Makes room for this many bytes of records.
+    #[must_use]
+    pub fn expecting(mut self, records_bytes: usize) -> Self {
+        self.encoded.reserve(records_bytes);
+        self
+    }
+
     #[must_use]
     pub fn producer(mut self, id: i64, epoch: i16, base_sequence: i32) -> Self {
         self.producer_id = id;

@@ -15,6 +15,8 @@ pub struct Reencode {
     pub base_sequence: i32,
     /// Bytes each source batch may have when decompressed.
     pub limit_bytes: usize,
+    /// Bytes of records that room is made for at once; 0 where nothing is known.
+    pub expected_bytes: usize,
 }
 
 impl Default for Reencode {
@@ -25,6 +27,7 @@ impl Default for Reencode {
             producer_epoch: -1,
             base_sequence: -1,
             limit_bytes: super::limits::DECOMPRESSED_BYTES_MAX,
+            expected_bytes: 0,
         }
     }
 }
@@ -86,11 +89,9 @@ impl Reencoder {
             }
             let how = self.how;
             let builder = self.builder.get_or_insert_with(|| {
-                BatchBuilder::new(how.compression.unwrap_or(batch.compression())).producer(
-                    how.producer_id,
-                    how.producer_epoch,
-                    how.base_sequence,
-                )
+                BatchBuilder::new(how.compression.unwrap_or(batch.compression()))
+                    .expecting(how.expected_bytes)
+                    .producer(how.producer_id, how.producer_epoch, how.base_sequence)
             });
             builder.append_record(batch.timestamp_of(record.timestamp_delta), &record)?;
             self.source_offsets.push(source_offset);
