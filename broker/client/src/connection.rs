@@ -1,5 +1,6 @@
 //! One connection to one broker: requests go out in call order, answers come back in the same order.
 
+mod frame;
 mod login;
 mod open;
 mod tasks;
@@ -15,7 +16,10 @@ use std::{
 };
 
 use bytes::{BufMut, Bytes, BytesMut};
-use leeward_wire::{ApiKey, Message, Reader, Request, RequestHeader, encode_request};
+use leeward_wire::{
+    ApiKey, Message, Reader, Request, RequestHeader, encode_request, encode_request_around,
+    record::RecordBatch,
+};
 use parking_lot::Mutex;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
@@ -23,6 +27,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use frame::Frame;
 pub(crate) use open::{Dialer, Opened};
 
 use crate::{Address, CloseReason, RequestError, Unsupported};
@@ -76,9 +81,9 @@ struct Expected {
 
 /// A frame to be written.
 struct Outgoing {
-    frame: Bytes,
+    frame: Frame,
     /// Held until the frame is written, where no answer will free it.
-    _room: Option<OwnedSemaphorePermit>,
+    room: Option<OwnedSemaphorePermit>,
 }
 
 impl Line {
@@ -271,9 +276,35 @@ impl Connection {
         timeout: Duration,
     ) -> Result<Pending<R>, RequestError> {
         let correlation_id = self.shared.next_correlation();
-        let frame = self.encode(request, version, correlation_id)?;
+        let frame = self.encode(request, version, correlation_id)?.into();
         let raw = self.submit_frame(R::KEY, version, correlation_id, frame, timeout).await?;
         Ok(Pending { raw, version, request: std::marker::PhantomData })
+    }
+
+    /// As [`Connection::submit`]; the request's record batches go out under the headers of `batches`, without being copied. The
+    /// request has those batches as its byte fields, in the same order.
+    pub(crate) async fn submit_batches<R: Request>(
+        &self,
+        request: &R,
+        batches: &[&RecordBatch],
+        version: i16,
+        timeout: Duration,
+    ) -> Result<Pending<R>, RequestError> {
+        let correlation_id = self.shared.next_correlation();
+        let frame = self.encode_around(request, batches, version, correlation_id)?;
+        let raw = self.submit_frame(R::KEY, version, correlation_id, frame, timeout).await?;
+        Ok(Pending { raw, version, request: std::marker::PhantomData })
+    }
+
+    /// As [`Connection::submit_batches`], for a request that no broker answers; returns when it is in line.
+    pub(crate) async fn send_batches_no_response<R: Request>(
+        &self,
+        request: &R,
+        batches: &[&RecordBatch],
+        version: i16,
+    ) -> Result<(), RequestError> {
+        let frame = self.encode_around(request, batches, version, self.shared.next_correlation())?;
+        self.send_no_response_frame(R::KEY, frame).await
     }
 
     /// Sends a request that no broker answers, as a produce request with acks 0; returns when it is in line.
@@ -283,7 +314,7 @@ impl Connection {
     /// [`RequestError`] when the request cannot be encoded, or the connection has ended.
     pub async fn send_no_response<R: Request>(&self, request: &R, version: i16) -> Result<(), RequestError> {
         let frame = self.encode(request, version, self.shared.next_correlation())?;
-        self.send_no_response_frame(R::KEY, frame).await
+        self.send_no_response_frame(R::KEY, frame.into()).await
     }
 
     /// Puts a request in line whose body is already encoded in the version that `header` names. The header's correlation
@@ -300,7 +331,7 @@ impl Connection {
     ) -> Result<PendingRaw, RequestError> {
         let correlation_id = self.shared.next_correlation();
         let frame = self.encode_raw(header, body, correlation_id)?;
-        self.submit_frame(header.api_key, header.api_version, correlation_id, frame, timeout).await
+        self.submit_frame(header.api_key, header.api_version, correlation_id, frame.into(), timeout).await
     }
 
     /// [`Connection::submit_raw`], and waits for the answer.
@@ -328,7 +359,7 @@ impl Connection {
         body: &[u8],
     ) -> Result<(), RequestError> {
         let frame = self.encode_raw(header, body, self.shared.next_correlation())?;
-        self.send_no_response_frame(header.api_key, frame).await
+        self.send_no_response_frame(header.api_key, frame.into()).await
     }
 
     /// How long a request waits for its answer where its caller says nothing else.
@@ -343,6 +374,18 @@ impl Connection {
         correlation_id: i32,
     ) -> Result<Bytes, RequestError> {
         encode_request(version, correlation_id, Some(&self.shared.client_id), request)
+            .map_err(|source| RequestError::Encode { address: self.shared.address.clone(), source })
+    }
+
+    fn encode_around<R: Request>(
+        &self,
+        request: &R,
+        batches: &[&RecordBatch],
+        version: i16,
+        correlation_id: i32,
+    ) -> Result<Frame, RequestError> {
+        encode_request_around(version, correlation_id, Some(&self.shared.client_id), request)
+            .map(|around| Frame::around(around, batches))
             .map_err(|source| RequestError::Encode { address: self.shared.address.clone(), source })
     }
 
@@ -389,7 +432,7 @@ impl Connection {
         api: ApiKey,
         version: i16,
         correlation_id: i32,
-        frame: Bytes,
+        frame: Frame,
         after: Duration,
     ) -> Result<PendingRaw, RequestError> {
         let deadline = Instant::now() + after;
@@ -402,12 +445,12 @@ impl Connection {
             }
             waiting.answers.push_back(Expected { correlation_id, reply, _room: room });
             // The receiver lives until the line is closed, which then answers for it.
-            let _ = waiting.outgoing.send(Outgoing { frame, _room: None });
+            let _ = waiting.outgoing.send(Outgoing { frame, room: None });
         }
         Ok(PendingRaw { connection: self.clone(), api, version, after, deadline, reply: answer })
     }
 
-    async fn send_no_response_frame(&self, api: ApiKey, frame: Bytes) -> Result<(), RequestError> {
+    async fn send_no_response_frame(&self, api: ApiKey, frame: Frame) -> Result<(), RequestError> {
         let after = self.shared.request_timeout;
         let room = self.room(api, Instant::now() + after, after).await?;
         let waiting = self.shared.line.waiting.lock();
@@ -415,7 +458,7 @@ impl Connection {
             return Err(self.shared.closed(api, reason.clone()));
         }
         // The receiver lives until the line is closed.
-        let _ = waiting.outgoing.send(Outgoing { frame, _room: Some(room) });
+        let _ = waiting.outgoing.send(Outgoing { frame, room: Some(room) });
         Ok(())
     }
 }

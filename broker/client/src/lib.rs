@@ -34,7 +34,7 @@ pub use error::{CloseReason, ClusterError, ConnectError, RequestError, Unsupport
 pub use fetch::{AbortedTransaction, EpochEnd, FetchFrom, FetchPlan, Fetched, Fetcher, Isolation};
 pub use groups::{CommitOffset, CommittedOffset, DescribedGroup, DescribedMember, ListedGroup, Membership};
 pub use offsets::{ListedOffset, OffsetSpec, PerPartition};
-pub use produce::{Acks, PendingProduce, ProduceAck};
+pub use produce::{Acks, PendingBatches, PendingProduce, ProduceAck};
 pub use producer::{Appended, NewRecord, Producer, ProducerConfig, ProducerError};
 pub use records::{ConsumedRecord, ReadRecords, read_records};
 pub use resolve::{DnsServerResolver, Resolve, ResolveError, SystemResolver};

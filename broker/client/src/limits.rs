@@ -8,11 +8,12 @@ pub const IN_FLIGHT_MAX: usize = 32;
 /// Largest response frame in bytes. A longer one closes the connection.
 pub const RESPONSE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// Bytes that the receive buffer grows by at most before they have arrived.
-pub const READ_AHEAD_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes that the receive buffer grows by at most before they have arrived: an answer up to this size is received in place,
+/// a longer one is copied as its buffer grows.
+pub const READ_AHEAD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Bytes of small requests that are collected before they are written; a longer request is written as it is.
-pub const WRITE_BUFFER_BYTES: usize = 64 * 1024;
+/// Pieces of requests that one write hands over; the rest goes with the next.
+pub const WRITE_SLICES_MAX: usize = 64;
 
 /// Iterations that a SCRAM server may ask for. More fail the login: they would let a server burn our processor.
 pub const SCRAM_ITERATIONS_MAX: u32 = 1_000_000;

@@ -1,6 +1,6 @@
-//! Appends record batches: to the leader of a partition, one attempt or with retries, one batch or many.
+//! Appends record batches: to the leader of a partition, one attempt or with retries, one batch or many of different partitions.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use leeward_model::{TopicId, TopicPartition};
 use leeward_wire::{
@@ -13,8 +13,7 @@ use leeward_wire::{
 };
 
 use crate::{
-    Address, Broker, Cluster, ClusterError, Connection, Lane, Leader, Pending, RequestError,
-    cluster::LeaderHint,
+    Address, Broker, Cluster, ClusterError, Connection, Lane, Pending, RequestError, cluster::LeaderHint,
 };
 
 /// Newest version of `Produce` that names topics; later ones take their ids.
@@ -58,14 +57,7 @@ impl ProduceAck {
 /// A batch on its way.
 #[must_use = "the outcome is lost unless it is awaited"]
 #[derive(Debug)]
-pub struct PendingProduce {
-    cluster: Cluster,
-    partition: TopicPartition,
-    topic_id: Option<TopicId>,
-    address: Address,
-    /// `None` for a batch that no broker answers for.
-    pending: Option<Pending<ProduceRequest>>,
-}
+pub struct PendingProduce(PendingBatches);
 
 impl PendingProduce {
     /// Waits for the acknowledgement. A leader that the answer names is remembered.
@@ -75,18 +67,46 @@ impl PendingProduce {
     /// [`ClusterError`]: [`ClusterError::Refused`] where the broker answered. After [`ClusterError::Request`] it is open
     /// whether the batch was appended.
     pub async fn ack(self) -> Result<ProduceAck, ClusterError> {
+        self.0.acks().await?.pop().expect("one batch has one outcome")
+    }
+}
+
+/// Batches of one request on their way.
+#[must_use = "the outcomes are lost unless they are awaited"]
+#[derive(Debug)]
+pub struct PendingBatches {
+    cluster: Cluster,
+    parts: Vec<(TopicPartition, Option<TopicId>)>,
+    address: Address,
+    /// `None` for batches that no broker answers for.
+    pending: Option<Pending<ProduceRequest>>,
+}
+
+impl PendingBatches {
+    /// Waits for the acknowledgements, in the order in which the batches were given. Leaders that the answer names are
+    /// remembered.
+    ///
+    /// # Errors
+    ///
+    /// [`ClusterError`] where nothing is known of any of them; else each batch has an outcome of its own, as
+    /// [`PendingProduce::ack`] tells it.
+    pub async fn acks(self) -> Result<Vec<Result<ProduceAck, ClusterError>>, ClusterError> {
         let Some(pending) = self.pending else {
-            return Ok(ProduceAck::UNKNOWN);
+            return Ok(self.parts.iter().map(|_| Ok(ProduceAck::UNKNOWN)).collect());
         };
         let answer = pending.answer().await?;
-        let mut outcomes = outcomes(&self.cluster, &self.address, answer);
-        let found = outcomes.iter().position(|(topic, partition, _)| {
-            topic.is(&self.partition, self.topic_id) && *partition == self.partition.partition.to_wire()
-        });
-        match found {
-            Some(at) => outcomes.swap_remove(at).2,
-            None => Err(missing(&self.address, &self.partition)),
-        }
+        let mut outcomes: HashMap<_, _> = outcomes(&self.cluster, &self.address, answer)
+            .into_iter()
+            .map(|(topic, partition, outcome)| ((topic, partition), outcome))
+            .collect();
+        let mut of = |(partition, id): &(TopicPartition, Option<TopicId>)| {
+            let index = partition.partition.to_wire();
+            let by_id = id.and_then(|id| outcomes.remove(&(TopicKey::Id(Uuid(id.to_wire())), index)));
+            by_id
+                .or_else(|| outcomes.remove(&(TopicKey::Name(partition.topic.to_string()), index)))
+                .unwrap_or_else(|| Err(missing(&self.address, partition)))
+        };
+        Ok(self.parts.iter().map(&mut of).collect())
     }
 }
 
@@ -141,119 +161,58 @@ impl Cluster {
         within: Duration,
     ) -> Result<PendingProduce, ClusterError> {
         let (leader, connection) = self.leader_connection(partition, lane).await?;
-        let address = connection.address().clone();
-        let (request, version) =
-            request(&connection, acks, within, [(partition, leader.topic_id, batch)].as_slice())?;
+        let parts = vec![(partition.clone(), leader.topic_id)];
+        Ok(PendingProduce(self.submit(&connection, parts, &[batch], acks, within).await?))
+    }
+
+    /// Puts batches of different partitions in line to one broker, in one request; one attempt. A broker refuses a second batch
+    /// of one partition. Requests of a caller who awaits each call before the next reach the broker in that order.
+    ///
+    /// # Errors
+    ///
+    /// [`ClusterError`] where there is no connection to the broker.
+    pub async fn submit_batches(
+        &self,
+        (broker, lane): (i32, Lane),
+        batches: &[(&TopicPartition, &RecordBatch)],
+        acks: Acks,
+        within: Duration,
+    ) -> Result<PendingBatches, ClusterError> {
+        let connection = self.connection(broker, lane).await?;
+        let map = self.map();
+        let id_of = |topic| map.topics.get(topic).and_then(|topic| topic.id);
+        let parts = batches.iter().map(|(partition, _)| ((*partition).clone(), id_of(&partition.topic)));
+        let records: Vec<_> = batches.iter().map(|(_, batch)| *batch).collect();
+        self.submit(&connection, parts.collect(), &records, acks, within).await
+    }
+
+    async fn submit(
+        &self,
+        connection: &Connection,
+        parts: Vec<(TopicPartition, Option<TopicId>)>,
+        batches: &[&RecordBatch],
+        acks: Acks,
+        within: Duration,
+    ) -> Result<PendingBatches, ClusterError> {
+        let time = answer_time(connection, within);
+        let (request, batches, version) = request(connection, acks, time, &parts, batches)?;
         let pending = if acks == Acks::None {
-            connection.send_no_response(&request, version).await?;
+            connection.send_batches_no_response(&request, &batches, version).await?;
             None
         } else {
-            Some(connection.submit(&request, version, answer_time(&connection, within)).await?)
+            Some(connection.submit_batches(&request, &batches, version, time).await?)
         };
-        Ok(PendingProduce {
-            cluster: self.clone(),
-            partition: partition.clone(),
-            topic_id: leader.topic_id,
-            address,
-            pending,
-        })
-    }
-
-    /// Appends batches of different partitions, one request for each leader, all at the same time; one attempt.
-    /// Each partition has an outcome; a second batch for the same partition replaces the first.
-    pub async fn produce_many(
-        &self,
-        batches: Vec<(TopicPartition, RecordBatch)>,
-        acks: Acks,
-        within: Duration,
-    ) -> BTreeMap<TopicPartition, Result<ProduceAck, ClusterError>> {
-        let mut outcomes = BTreeMap::new();
-        let mut by_broker: BTreeMap<i32, Vec<Part>> = BTreeMap::new();
-        for (partition, batch) in batches {
-            match self.leader(&partition).await {
-                Ok(leader) => by_broker.entry(leader.broker).or_default().push((partition, leader, batch)),
-                Err(error) => {
-                    outcomes.insert(partition, Err(error));
-                }
-            }
-        }
-        let requests = by_broker.into_iter().map(|(broker, parts)| self.to_one(broker, parts, acks, within));
-        for answered in futures::future::join_all(requests).await {
-            outcomes.extend(answered);
-        }
-        outcomes
-    }
-
-    async fn to_one(
-        &self,
-        broker: i32,
-        parts: Vec<Part>,
-        acks: Acks,
-        within: Duration,
-    ) -> Vec<(TopicPartition, Result<ProduceAck, ClusterError>)> {
-        let answered = self.exchange(broker, &parts, acks, within).await;
-        let mut answered = match answered {
-            Ok(answered) => answered,
-            Err(error) => {
-                return parts.into_iter().map(|(tp, ..)| (tp, Err(error.clone()))).collect();
-            }
-        };
-        let address = answered.1;
-        parts
-            .into_iter()
-            .map(|(partition, leader, _)| {
-                let found = answered.0.iter().position(|(topic, index, _)| {
-                    topic.is(&partition, leader.topic_id) && *index == partition.partition.to_wire()
-                });
-                let outcome = match found {
-                    _ if acks == Acks::None => Ok(ProduceAck::UNKNOWN),
-                    Some(at) => answered.0.swap_remove(at).2,
-                    None => Err(missing(&address, &partition)),
-                };
-                (partition, outcome)
-            })
-            .collect()
-    }
-
-    async fn exchange(
-        &self,
-        broker: i32,
-        parts: &[Part],
-        acks: Acks,
-        within: Duration,
-    ) -> Result<(Vec<Outcome>, Address), ClusterError> {
-        let connection = self.connection(broker, Lane::Produce).await?;
-        let address = connection.address().clone();
-        let batches: Vec<_> = parts.iter().map(|(tp, leader, batch)| (tp, leader.topic_id, batch)).collect();
-        let (request, version) = request(&connection, acks, within, &batches)?;
-        if acks == Acks::None {
-            connection.send_no_response(&request, version).await?;
-            return Ok((Vec::new(), address));
-        }
-        let time = answer_time(&connection, within);
-        let answer = connection.send_within(&request, version, time).await?;
-        Ok((outcomes(self, &address, answer), address))
+        Ok(PendingBatches { cluster: self.clone(), parts, address: connection.address().clone(), pending })
     }
 }
 
-type Part = (TopicPartition, Leader, RecordBatch);
 type Outcome = (TopicKey, i32, Result<ProduceAck, ClusterError>);
 
 /// By what an answer names a topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct TopicKey {
-    name: String,
-    id: Uuid,
-}
-
-impl TopicKey {
-    fn is(&self, partition: &TopicPartition, id: Option<TopicId>) -> bool {
-        if self.name.is_empty() {
-            id.is_some_and(|id| id.to_wire() == self.id.0)
-        } else {
-            self.name == partition.topic.as_str()
-        }
-    }
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum TopicKey {
+    Name(String),
+    Id(Uuid),
 }
 
 /// The broker may use up all of `within`; the answer then still has to travel.
@@ -265,34 +224,43 @@ fn missing(address: &Address, partition: &TopicPartition) -> ClusterError {
     ClusterError::Missing { api: ApiKey::Produce, address: address.clone(), subject: partition.to_string() }
 }
 
-fn request(
+/// The request, its batches in the request's order, and the version to send it in. The request holds the batches' bytes as they
+/// were parsed: they go out under their present headers.
+fn request<'a>(
     connection: &Connection,
     acks: Acks,
-    within: Duration,
-    batches: &[(&TopicPartition, Option<TopicId>, &RecordBatch)],
-) -> Result<(ProduceRequest, i16), RequestError> {
-    let ids_known = batches.iter().all(|(_, id, _)| id.is_some());
+    wait: Duration,
+    parts: &[(TopicPartition, Option<TopicId>)],
+    batches: &[&'a RecordBatch],
+) -> Result<(ProduceRequest, Vec<&'a RecordBatch>, i16), RequestError> {
+    let ids_known = parts.iter().all(|(_, id)| id.is_some());
     let cap = if ids_known { i16::MAX } else { PRODUCE_BY_NAME };
     let version = connection.version_up_to::<ProduceRequest>(cap)?;
-    let mut topics: BTreeMap<&str, ProduceRequestTopic> = BTreeMap::new();
-    for (partition, id, batch) in batches {
-        let topic = topics.entry(partition.topic.as_str()).or_insert_with(|| ProduceRequestTopic {
-            name: partition.topic.as_str().to_owned(),
-            topic_id: id.map_or(Uuid::ZERO, |id| Uuid(id.to_wire())),
-            partition_data: Vec::new(),
+    let mut order: Vec<_> = parts.iter().zip(batches).collect();
+    order.sort_by_key(|((partition, _), _)| &partition.topic);
+    let topic_data =
+        order.chunk_by(|((left, _), _), ((right, _), _)| left.topic == right.topic).map(|chunk| {
+            let ((partition, id), _) = chunk[0];
+            let records = |batch: &RecordBatch| Some(batch.source_bytes());
+            ProduceRequestTopic {
+                name: partition.topic.as_str().to_owned(),
+                topic_id: id.map_or(Uuid::ZERO, |id| Uuid(id.to_wire())),
+                partition_data: chunk
+                    .iter()
+                    .map(|((partition, _), batch)| ProduceRequestPartition {
+                        index: partition.partition.to_wire(),
+                        records: records(batch),
+                    })
+                    .collect(),
+            }
         });
-        let index = partition.partition.to_wire();
-        topic.partition_data.retain(|earlier| earlier.index != index);
-        topic.partition_data.push(ProduceRequestPartition { index, records: Some(batch.to_bytes()) });
-    }
-    let wait = answer_time(connection, within);
     let request = ProduceRequest {
         transactional_id: None,
         acks: acks.to_wire(),
         timeout_ms: i32::try_from(wait.as_millis()).unwrap_or(i32::MAX),
-        topic_data: topics.into_values().collect(),
+        topic_data: topic_data.collect(),
     };
-    Ok((request, version))
+    Ok((request, order.into_iter().map(|(_, batch)| *batch).collect(), version))
 }
 
 /// Reads an answer; leaders that it names are taken over on the way.
@@ -300,8 +268,11 @@ fn outcomes(cluster: &Cluster, address: &Address, answer: ProduceResponse) -> Ve
     let mut hints = Vec::new();
     let mut read = Vec::new();
     for topic in answer.responses {
-        let key = TopicKey { name: topic.name.clone(), id: topic.topic_id };
         hints.extend(hints_of(cluster, &topic));
+        let key = match topic.name {
+            name if name.is_empty() => TopicKey::Id(topic.topic_id),
+            name => TopicKey::Name(name),
+        };
         for partition in topic.partition_responses {
             read.push((key.clone(), partition.index, outcome(cluster, address, &key, partition)));
         }
@@ -351,9 +322,12 @@ fn outcome(
             log_start: partition.log_start_offset,
         });
     }
-    let name = cluster
-        .topic_name(&topic.name, topic.id)
-        .map_or_else(|| topic.id.to_string(), |name| name.to_string());
+    let name = match topic {
+        TopicKey::Name(name) => name.clone(),
+        TopicKey::Id(id) => {
+            cluster.topic_name("", *id).map_or_else(|| id.to_string(), |name| name.to_string())
+        }
+    };
     Err(ClusterError::Refused {
         api: ApiKey::Produce,
         address: address.clone(),

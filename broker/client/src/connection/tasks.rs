@@ -5,14 +5,14 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use leeward_wire::frame::{FrameDecoder, PREFIX_BYTES};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::mpsc,
 };
 
-use super::{Line, Outgoing};
+use super::{Line, Outgoing, frame::Unwritten};
 use crate::{
     CloseReason,
-    limits::{READ_AHEAD_BYTES_MAX, RESPONSE_BYTES_MAX, WRITE_BUFFER_BYTES},
+    limits::{READ_AHEAD_BYTES_MAX, RESPONSE_BYTES_MAX},
 };
 
 pub(super) type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
@@ -48,16 +48,24 @@ pub(super) fn spawn(
 }
 
 async fn write_frames(
-    write: WriteHalf,
+    mut write: WriteHalf,
     mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
 ) -> std::io::Result<()> {
-    let mut write = BufWriter::with_capacity(WRITE_BUFFER_BYTES, write);
+    let mut unwritten = Unwritten::default();
+    // Room of requests without an answer, held until they are written.
+    let mut rooms = Vec::new();
     while let Some(first) = outgoing.recv().await {
-        write.write_all(&first.frame).await?;
-        while let Ok(next) = outgoing.try_recv() {
-            write.write_all(&next.frame).await?;
+        unwritten.push(first.frame);
+        rooms.extend(first.room);
+        while !unwritten.is_empty() {
+            while let Ok(next) = outgoing.try_recv() {
+                unwritten.push(next.frame);
+                rooms.extend(next.room);
+            }
+            unwritten.write_some(&mut write).await?;
         }
         write.flush().await?;
+        rooms.clear();
     }
     Ok(())
 }
