@@ -34,20 +34,8 @@ pub(crate) enum Input {
     TopicRecreated {
         partition: TopicPartition,
     },
-    Acknowledged {
-        partition: TopicPartition,
-        batch: BatchNumber,
-        base: Option<TargetOffset>,
-    },
-    Refused {
-        partition: TopicPartition,
-        batch: BatchNumber,
-        code: ErrorCode,
-    },
-    Unanswered {
-        partition: TopicPartition,
-        batch: BatchNumber,
-    },
+    /// What became of the batches of one request.
+    Produced(Vec<Produced>),
     TargetEnd {
         partition: TopicPartition,
         question: Question,
@@ -70,6 +58,23 @@ pub(crate) enum Input {
         key: (TopicId, PartitionIndex),
         target: TargetOffset,
     },
+}
+
+/// What became of one batch.
+#[derive(Debug)]
+pub(crate) struct Produced {
+    pub(crate) partition: TopicPartition,
+    pub(crate) batch: BatchNumber,
+    pub(crate) outcome: Outcome,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outcome {
+    /// Appended; at this offset, where the broker tells.
+    Acknowledged(Option<TargetOffset>),
+    Refused(ErrorCode),
+    /// The connection that it was sent on is gone, or it was never sent.
+    Unanswered,
 }
 
 /// A topic that both sides have.

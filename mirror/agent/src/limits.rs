@@ -21,20 +21,36 @@ pub const EVENTS_MAX: usize = 1000;
 /// nothing waits are read; one answer of each source broker may come on top.
 pub const QUEUED_BYTES_MAX: usize = 256 << 20;
 
-/// Bytes of one partition in one answer of the source.
-pub const FETCH_PARTITION_BYTES_MAX: i32 = 2 << 20;
+/// Bytes of one partition that were received and that the target does not have, above which the partition is not read until fewer
+/// wait; one answer may come on top.
+pub const PARTITION_QUEUED_BYTES_MAX: usize = 1 << 20;
 
-/// Bytes of one answer of the source.
+/// Bytes of one answer of a source that is near, at most a quarter of them of one partition; a batch that is larger comes whole.
+/// When reached, the other partitions come with the next.
+pub const FETCH_BYTES_MIN: i32 = 4 << 20;
+
+/// Bytes of one answer of a source that is far.
 pub const FETCH_BYTES_MAX: i32 = 16 << 20;
 
-/// Longest time that the source holds a fetch without records: how late a partition that was full is asked again.
+/// Longest time that the source holds a fetch without records.
 pub const FETCH_WAIT_MAX: Duration = Duration::from_millis(250);
+
+/// The same while partitions are withheld because the target has not taken what was read of them: how late they are read again. Doubled
+/// with each answer without records.
+pub const FETCH_WAIT_MIN: Duration = Duration::from_millis(2);
 
 /// Wait after a fetch that failed.
 pub const FETCH_RETRY: Duration = Duration::from_millis(200);
 
 /// Time without an answer of the source after which the link counts as dark.
 pub const DARK_AFTER: Duration = Duration::from_secs(3);
+
+/// Bytes of the batches in one produce request; one batch may be larger. When reached, the rest goes into the next request.
+pub const PRODUCE_REQUEST_BYTES_MAX: usize = 1 << 20;
+
+/// Times that batches were handed over to the task of one broker and not taken by it. When reached, batches wait in the link's task;
+/// no partition has more of them than it may have in flight.
+pub const SINK_HANDOVERS_MAX: usize = 64;
 
 /// Longest time that a batch may wait for its acknowledgement; then its connection is closed.
 pub const PRODUCE_WAIT_MAX: Duration = Duration::from_secs(10);

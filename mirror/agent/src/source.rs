@@ -9,13 +9,17 @@ use leeward_client::{Cluster, FetchFrom, FetchPlan, Fetched, Fetcher, Isolation}
 use leeward_model::{TopicId, TopicPartition};
 use leeward_wire::ErrorCode;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::{
+    appetite::Appetite,
     input::Input,
-    limits::{FETCH_BYTES_MAX, FETCH_PARTITION_BYTES_MAX, FETCH_RETRY, FETCH_WAIT_MAX},
+    limits::{FETCH_RETRY, FETCH_WAIT_MAX, FETCH_WAIT_MIN},
     target::range,
 };
 
@@ -26,6 +30,8 @@ pub(crate) struct Want {
     /// Leader epoch of the last batch that was read; -1 for none.
     pub(crate) last_epoch: i32,
     pub(crate) topic: TopicId,
+    /// Enough of it waits for the target: it is not read until less does.
+    pub(crate) withheld: bool,
 }
 
 /// What all partitions want, kept by the link's task.
@@ -73,21 +79,27 @@ struct Reader {
 impl Reader {
     async fn run(self, broker: i32) {
         let mut fetcher = Fetcher::new(&self.cluster, broker);
-        let plan = FetchPlan {
-            isolation: Isolation::ReadCommitted,
-            max_wait: FETCH_WAIT_MAX,
-            max_bytes: FETCH_BYTES_MAX,
-            ..FetchPlan::default()
-        };
+        let mut appetite = Appetite::LEAST;
+        let mut patience = FETCH_WAIT_MIN;
         loop {
             let changed = self.wants.changed.notified();
-            let asked = self.set_positions(&mut fetcher, broker);
+            let (asked, some_withheld) = self.set_positions(&mut fetcher, broker, appetite.partition_bytes());
             if asked.is_empty() {
                 let _ = tokio::time::timeout(FETCH_WAIT_MAX, changed).await;
                 continue;
             }
+            let plan = FetchPlan {
+                isolation: Isolation::ReadCommitted,
+                max_wait: if some_withheld { patience } else { FETCH_WAIT_MAX },
+                max_bytes: appetite.answer_bytes(),
+                ..FetchPlan::default()
+            };
+            let asked_at = Instant::now();
             match fetcher.fetch(&plan).await {
                 Ok(answers) => {
+                    let answered = answers.iter().map(|answer| answer.records.len()).sum();
+                    appetite = appetite.after(answered, asked_at.elapsed());
+                    patience = if answered > 0 { FETCH_WAIT_MIN } else { FETCH_WAIT_MAX.min(2 * patience) };
                     if !self.tell(asked, answers).await {
                         return;
                     }
@@ -103,30 +115,41 @@ impl Reader {
         }
     }
 
-    fn set_positions(&self, fetcher: &mut Fetcher, broker: i32) -> Vec<TopicPartition> {
+    /// Tells what to read from the broker; and whether partitions are left out that may soon be read again.
+    fn set_positions(
+        &self,
+        fetcher: &mut Fetcher,
+        broker: i32,
+        max_bytes: i32,
+    ) -> (Vec<TopicPartition>, bool) {
         let map = self.cluster.map();
         let wants = self.wants.partitions.lock();
         let led =
             |partition: &TopicPartition| map.leader(partition).is_some_and(|leader| leader.broker == broker);
         let gone: Vec<_> = fetcher
             .partitions()
-            .filter(|partition| !wants.contains_key(*partition) || !led(partition))
+            .filter(|partition| wants.get(*partition).is_none_or(|want| want.withheld) || !led(partition))
             .cloned()
             .collect();
         for partition in &gone {
             fetcher.remove(partition);
         }
         let mut asked = Vec::new();
+        let mut some_withheld = false;
         for (partition, want) in wants.iter().filter(|(partition, _)| led(partition)) {
+            if want.withheld {
+                some_withheld = true;
+                continue;
+            }
             let from = FetchFrom {
                 last_fetched_epoch: want.last_epoch,
-                max_bytes: FETCH_PARTITION_BYTES_MAX,
+                max_bytes,
                 ..FetchFrom::offset(want.offset)
             };
             fetcher.set(partition.clone(), from);
             asked.push(partition.clone());
         }
-        asked
+        (asked, some_withheld)
     }
 
     /// Hands the answers on and waits until they are taken, so that the next fetch asks for what comes behind.

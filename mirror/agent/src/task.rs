@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use leeward_client::{Cluster, Lane};
+use leeward_client::Cluster;
 use leeward_mirror_core::{
     map::Translation,
     partition::{Command, Event, Notice},
@@ -19,7 +19,7 @@ use leeward_model::{
     FencingEpoch, PartitionIndex, SourceOffset, TargetOffset, TopicId, TopicPartition, WallTime,
 };
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -27,9 +27,10 @@ use crate::{
     LinkConfig,
     clock::{Clock, wall},
     heartbeat::{Heartbeats, heartbeat_topic_of},
-    input::Input,
-    limits::{BEAT, DARK_AFTER, QUEUED_BYTES_MAX},
+    input::{Input, Outcome, Produced},
+    limits::{BEAT, DARK_AFTER, PARTITION_QUEUED_BYTES_MAX, QUEUED_BYTES_MAX},
     metrics::LinkMetrics,
+    sink::{Outgoing, Sinks},
     source::{Want, Wants},
     status::{Board, LinkState, PartitionStatus, Watermark},
     store::{Change, SharedStored},
@@ -92,7 +93,7 @@ pub(crate) struct Parts {
 pub(crate) struct Task {
     parts: Parts,
     clock: Clock,
-    lane: Lane,
+    sinks: Sinks,
     slots: BTreeMap<TopicPartition, Slot>,
     by_key: HashMap<(TopicId, PartitionIndex), TopicPartition>,
     /// Changes that the writer has no room for yet.
@@ -103,6 +104,8 @@ pub(crate) struct Task {
     heartbeat_partition: TopicPartition,
     source_answered: Instant,
     look_due: Instant,
+    beaten: Instant,
+    /// Whether there is something to publish.
     moved: bool,
     sealing: Option<Sealing>,
     sealed: Option<Sealed>,
@@ -116,9 +119,8 @@ impl Task {
         }
         Self {
             heartbeat_partition: heartbeat_topic_of(&parts.config.name),
-            parts,
             clock: Clock::start(),
-            lane: Lane::own(),
+            sinks: Sinks::new(parts.target.clone(), parts.inputs.clone()),
             slots: BTreeMap::new(),
             by_key: HashMap::new(),
             backlog: VecDeque::new(),
@@ -126,9 +128,11 @@ impl Task {
             heartbeats,
             source_answered: Instant::now(),
             look_due: Instant::now(),
+            beaten: Instant::now(),
             moved: true,
             sealing: None,
             sealed: None,
+            parts,
         }
     }
 
@@ -139,8 +143,6 @@ impl Task {
         verbs: &mut mpsc::Receiver<Verb>,
         end: CancellationToken,
     ) {
-        let mut beat = tokio::time::interval(BEAT);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut received = Vec::new();
         self.open_stored().await;
         loop {
@@ -151,7 +153,7 @@ impl Task {
                     Some(verb) => self.obey(verb),
                     None => return,
                 },
-                _ = beat.tick() => self.beat(),
+                () = tokio::time::sleep_until(self.beat_due()) => self.beat(),
                 _ = inputs.recv_many(&mut received, 256) => {
                     for input in received.drain(..) {
                         self.take(input);
@@ -208,19 +210,10 @@ impl Task {
                 self.feed(&partition, Event::SourceOutOfRange { log_start, log_end });
             }
             Input::TopicRecreated { partition } => self.feed(&partition, Event::SourceTopicRecreated),
-            Input::Acknowledged { partition, batch, base } => {
-                self.feed(&partition, Event::Acknowledged { batch, base });
-                self.note_written(&partition);
-            }
-            Input::Refused { partition, batch, code } => {
-                self.parts.metrics.error("produce");
-                self.note_unwritten(&partition);
-                self.feed(&partition, Event::Refused { batch, code });
-            }
-            Input::Unanswered { partition, batch } => {
-                self.parts.metrics.error("connection");
-                self.note_unwritten(&partition);
-                self.feed(&partition, Event::Unanswered { batch });
+            Input::Produced(produced) => {
+                for one in produced {
+                    self.produced(&one);
+                }
             }
             Input::TargetEnd { partition, question, end } => {
                 self.feed(&partition, Event::TargetEnd { question, end });
@@ -236,6 +229,26 @@ impl Task {
         }
     }
 
+    fn produced(&mut self, Produced { partition, batch, outcome }: &Produced) {
+        let batch = *batch;
+        match *outcome {
+            Outcome::Acknowledged(base) => {
+                self.feed(partition, Event::Acknowledged { batch, base });
+                self.note_written(partition);
+            }
+            Outcome::Refused(code) => {
+                self.parts.metrics.error("produce");
+                self.note_unwritten(partition);
+                self.feed(partition, Event::Refused { batch, code });
+            }
+            Outcome::Unanswered => {
+                self.parts.metrics.error("connection");
+                self.note_unwritten(partition);
+                self.feed(partition, Event::Unanswered { batch });
+            }
+        }
+    }
+
     fn feed_key(&mut self, key: (TopicId, PartitionIndex), event: Event) {
         if let Some(partition) = self.by_key.get(&key).cloned() {
             self.feed(&partition, event);
@@ -246,16 +259,19 @@ impl Task {
         let now = self.clock.now();
         let Some(slot) = self.slots.get_mut(partition) else { return };
         let queued_before = slot.machine.queued_bytes();
+        let reached_before = (slot.machine.replicated_to(), slot.machine.target_end());
         let commands = slot.machine.on(event, now);
         let queued = slot.machine.queued_bytes();
         self.queued_bytes = self.queued_bytes + queued - queued_before;
-        let full = self.queued_bytes >= QUEUED_BYTES_MAX && queued > 0;
-        let want = slot.machine.wanted().filter(|_| !full).map(|offset| Want {
+        let enough = queued >= PARTITION_QUEUED_BYTES_MAX;
+        let full = enough || self.queued_bytes >= QUEUED_BYTES_MAX && queued > 0;
+        let want = slot.machine.wanted().map(|offset| Want {
             offset: offset.to_wire(),
             last_epoch: slot.last_epoch,
             topic: slot.topic.source_id,
+            withheld: full,
         });
-        self.moved = true;
+        self.moved |= reached_before != (slot.machine.replicated_to(), slot.machine.target_end());
         for command in commands {
             self.carry_out(partition, command);
         }
@@ -266,7 +282,8 @@ impl Task {
         let mut wants = self.parts.wants.partitions.lock();
         match want {
             Some(want) => {
-                if wants.insert(partition.clone(), want).is_none() {
+                let before = wants.insert(partition.clone(), want);
+                if !want.withheld && before.is_none_or(|before| before.withheld) {
                     self.parts.wants.changed.notify_waiters();
                 }
             }
@@ -291,10 +308,8 @@ impl Task {
             }
             Command::Produce { batch, records } => {
                 slot.note_sent(&records);
-                if slot.sink.try_send((batch, records)).is_err() {
-                    // No sink has more than the machine's batches in flight, so it has ended.
-                    self.backlog_unanswered(partition, batch);
-                }
+                let (source, target) = pair;
+                self.sinks.push(Outgoing { source, target, batch, records });
             }
             Command::AskTargetEnd { question } => {
                 tokio::spawn(target::ask_end(cluster, pair, question, inputs));
@@ -305,16 +320,6 @@ impl Task {
             Command::Reload => self.reload(partition),
             Command::Emit(notice) => self.post(partition, notice),
         }
-    }
-
-    fn backlog_unanswered(
-        &self,
-        partition: &TopicPartition,
-        batch: leeward_mirror_core::partition::BatchNumber,
-    ) {
-        let input = Input::Unanswered { partition: partition.clone(), batch };
-        let inputs = self.parts.inputs.clone();
-        tokio::spawn(async move { inputs.send(input).await });
     }
 
     fn post(&mut self, partition: &TopicPartition, notice: Notice) {
@@ -332,6 +337,7 @@ impl Task {
     }
 
     fn flush(&mut self) {
+        self.sinks.flush();
         while let Some(change) = self.backlog.pop_front() {
             if let Err(mpsc::error::TrySendError::Full(change) | mpsc::error::TrySendError::Closed(change)) =
                 self.parts.changes.try_send(change)
@@ -342,7 +348,15 @@ impl Task {
         }
     }
 
+    /// When there is something to publish, soon; else when it is time to look.
+    fn beat_due(&self) -> Instant {
+        let hurry = self.moved || self.sealing.is_some();
+        let soon = self.beaten + BEAT;
+        if hurry { soon } else { self.look_due.max(soon) }
+    }
+
     fn beat(&mut self) {
+        self.beaten = Instant::now();
         if std::mem::take(&mut self.moved) {
             self.publish_watermarks();
         }

@@ -13,7 +13,6 @@ use crate::{
     LinkError,
     heartbeat::newest,
     input::{Input, MirroredTopic, Opening},
-    sink::{self, Route},
     store::{Change, MapTopic, Stored, StoredPartition},
     target,
 };
@@ -75,15 +74,8 @@ impl Task {
         let config = &self.parts.config;
         let settings =
             Settings { link: config.name.clone(), topic: topic.source_id, partition: index, gap: config.gap };
-        let sink = sink::open(Route {
-            cluster: self.parts.target.clone(),
-            lane: self.lane,
-            source: partition.clone(),
-            target: TopicPartition { topic: topic.target.clone(), partition: index },
-            inputs: self.parts.inputs.clone(),
-        });
         self.by_key.insert((topic.source_id, index), partition.clone());
-        self.slots.insert(partition.clone(), Slot::new(topic.clone(), index, settings, sink));
+        self.slots.insert(partition.clone(), Slot::new(topic.clone(), index, settings));
         self.open(partition, false);
     }
 
@@ -166,6 +158,7 @@ impl Task {
 
     pub(super) fn fetched(&mut self, asked: &[TopicPartition], answers: Vec<Fetched>) {
         self.source_answered = Instant::now();
+        self.moved = true;
         for answer in answers.into_iter().filter(|answer| answer.error.is_none()) {
             let partition = answer.partition.clone();
             if let Some(diverging) = answer.diverging {

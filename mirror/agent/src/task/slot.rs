@@ -6,7 +6,7 @@ use leeward_mirror_core::partition::{Partition, Settings};
 use leeward_model::{PartitionIndex, SourceOffset, TopicPartition, WallTime};
 use leeward_wire::record::RecordBatch;
 
-use crate::{input::MirroredTopic, sink::Sink, status::Watermark};
+use crate::{input::MirroredTopic, status::Watermark};
 
 /// What is counted of a batch once it is acknowledged.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,6 @@ pub(super) struct Slot {
     pub(super) topic: MirroredTopic,
     pub(super) index: PartitionIndex,
     pub(super) machine: Partition,
-    pub(super) sink: Sink,
     /// What the machine has to know to begin is being gathered.
     pub(super) opening: bool,
     /// Leader epoch of the last batch that was read; -1 for none.
@@ -30,12 +29,11 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn new(topic: MirroredTopic, index: PartitionIndex, settings: Settings, sink: Sink) -> Self {
+    pub(super) fn new(topic: MirroredTopic, index: PartitionIndex, settings: Settings) -> Self {
         Self {
             topic,
             index,
             machine: Partition::new(settings),
-            sink,
             opening: false,
             last_epoch: -1,
             in_flight: VecDeque::new(),

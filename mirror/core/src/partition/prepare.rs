@@ -91,7 +91,11 @@ fn piece(
         let stretches = vec![(first, u64::from(batch.record_count().unsigned_abs()))];
         return Ok(Some(Piece::Data(Data { batch: batch.clone(), first, next, stretches })));
     }
-    let how = Reencode { limit_bytes: REENCODED_BYTES_MAX, ..Reencode::default() };
+    let how = Reencode {
+        limit_bytes: REENCODED_BYTES_MAX,
+        expected_bytes: batch.size_bytes(),
+        ..Reencode::default()
+    };
     let Some(made) = reencode(batch, |source| source >= position.to_wire(), how)? else {
         return Ok(Some(Piece::Skip { next }));
     };

@@ -40,9 +40,11 @@ impl Queued {
     }
 }
 
+/// Invariant: the first `begun` batches were sent at least once since they were last settled, the others wait.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Queue {
     batches: VecDeque<Queued>,
+    begun: usize,
     bytes: usize,
     number: BatchNumber,
 }
@@ -77,31 +79,32 @@ impl Queue {
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.batches.iter().filter(|queued| matches!(queued.progress, Progress::InFlight(_))).count()
+        self.begun().filter(|queued| matches!(queued.progress, Progress::InFlight(_))).count()
+    }
+
+    fn begun(&self) -> impl Iterator<Item = &Queued> {
+        self.batches.iter().take(self.begun)
     }
 
     /// Everything below this was sent.
     pub(super) fn sent_to(&self) -> Option<SourceOffset> {
-        self.batches
-            .iter()
-            .rev()
-            .find(|queued| queued.progress != Progress::Waiting)
-            .map(|queued| queued.next)
+        self.begun.checked_sub(1).map(|last| self.batches[last].next)
     }
 
     /// Takes the next batch to send, if its map change is durable.
     pub(super) fn send_next(&mut self, durable: ChangeNumber) -> Option<(BatchNumber, &Queued)> {
-        let queued = self.batches.iter_mut().find(|queued| queued.progress == Progress::Waiting)?;
+        let queued = self.batches.get_mut(self.begun)?;
         if queued.after > durable {
             return None;
         }
+        self.begun += 1;
         self.number = BatchNumber(self.number.0 + 1);
         queued.progress = Progress::InFlight(self.number);
         Some((self.number, queued))
     }
 
     pub(super) fn in_flight_as(&self, number: BatchNumber) -> Option<&Queued> {
-        self.batches.iter().find(|queued| queued.progress == Progress::InFlight(number))
+        self.begun().find(|queued| queued.progress == Progress::InFlight(number))
     }
 
     pub(super) fn acknowledge(&mut self, number: BatchNumber) {
@@ -113,7 +116,7 @@ impl Queue {
     }
 
     fn set(&mut self, number: BatchNumber, progress: Progress) {
-        for queued in &mut self.batches {
+        for queued in self.batches.iter_mut().take(self.begun) {
             if queued.progress == Progress::InFlight(number) {
                 queued.progress = progress;
             }
@@ -124,6 +127,7 @@ impl Queue {
     pub(super) fn pop_acknowledged(&mut self) -> Option<Queued> {
         let popped = self.batches.pop_front_if(|queued| queued.progress == Progress::Acknowledged)?;
         self.bytes -= popped.batch.size_bytes();
+        self.begun -= 1;
         Some(popped)
     }
 
@@ -139,9 +143,11 @@ impl Queue {
     /// `false` where `end` lies within a batch: then nothing here can be sent.
     pub(super) fn settle(&mut self, end: TargetOffset) -> bool {
         let mut whole = true;
+        self.begun = 0;
         for queued in &mut self.batches {
             if queued.target_end() <= end {
                 queued.progress = Progress::Acknowledged;
+                self.begun += 1;
             } else {
                 whole &= queued.target >= end;
                 queued.progress = Progress::Waiting;
@@ -152,6 +158,7 @@ impl Queue {
 
     pub(super) fn clear(&mut self) {
         self.batches.clear();
+        self.begun = 0;
         self.bytes = 0;
     }
 }
