@@ -92,6 +92,9 @@ pub struct Partition {
     pub(super) goal: Goal,
     /// Set where the source can be read no further; the partition stops once the target has what was received.
     pub(super) stopping: Option<StopReason>,
+    /// Whether the target has taken a batch since its end was last looked at. A broker that remembers nothing of the producer takes any
+    /// sequence, so until it has taken one, a second batch in flight could be appended without the first.
+    pub(super) taken: bool,
     pub(super) checkpointed: TargetOffset,
     checkpoint_due: Instant,
 }
@@ -115,6 +118,7 @@ impl Partition {
             setbacks: 0,
             goal: Goal::Everything,
             stopping: None,
+            taken: false,
             checkpointed: TargetOffset::FIRST,
             checkpoint_due: Instant::ZERO,
         }
@@ -305,9 +309,10 @@ impl Partition {
         let Settings { link, topic, partition, .. } = &self.settings;
         let producer = producer_of(link, *topic, *partition);
         let epoch = epoch_of(self.lineage.epoch);
+        let in_flight_max = if self.taken { IN_FLIGHT_MAX } else { 1 };
         while self.phase == Phase::Active
             && self.goal != Goal::AtOnce
-            && self.queue.in_flight() < IN_FLIGHT_MAX
+            && self.queue.in_flight() < in_flight_max
             && let Some((batch, queued)) = self.queue.send_next(self.durable)
         {
             let written = queued.target.since(self.lineage.anchor) - self.lineage.foreign;

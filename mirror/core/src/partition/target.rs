@@ -86,6 +86,7 @@ impl Partition {
             return;
         };
         self.target_end = end;
+        self.taken = false;
         self.next_target = end;
         self.cursors = Some(Cursors::at(position));
         self.checkpointed = start.checkpoint.unwrap_or(end).min(end);
@@ -116,6 +117,7 @@ impl Partition {
         }
         self.queue.acknowledge(number);
         self.take_acknowledged();
+        self.taken = true;
         self.setbacks = 0;
         self.answered(now);
     }
@@ -242,6 +244,7 @@ impl Partition {
         if self.cursors.is_none() {
             return self.begin(end, todo);
         }
+        self.taken = false;
         if !self.queue.settle(end) {
             return self.resume(end, todo);
         }
@@ -251,6 +254,7 @@ impl Partition {
 
     /// Reads again from what the target has.
     fn resume(&mut self, end: TargetOffset, todo: &mut Vec<Command>) {
+        self.taken = false;
         self.queue.clear();
         self.map.cut(end);
         let Some(position) = self.map.resume_at(end) else {

@@ -79,6 +79,7 @@ impl World {
                 0 => self.crash(who),
                 1 => self.cut(who),
                 2 => self.ghost(),
+                4 => self.refuse(who),
                 3 if foreign && !self.store.runs.is_empty() && self.broker.end() > 0 => {
                     let records = 1 + self.random.below(3);
                     self.broker.foreign_write(records);
@@ -172,6 +173,14 @@ impl World {
         let mirror = &mut self.mirrors[who];
         if let Some((number, batch)) = mirror.network.pop_front() {
             mirror.answers.push_back((number, self.broker.append(&batch)));
+        }
+    }
+
+    /// The broker lacks replicas for a moment, so that one batch is refused and the next may be taken.
+    fn refuse(&mut self, who: usize) {
+        let mirror = &mut self.mirrors[who];
+        if let Some((number, _)) = mirror.network.pop_front() {
+            mirror.answers.push_back((number, Err(ErrorCode::NOT_ENOUGH_REPLICAS)));
         }
     }
 
