@@ -15,6 +15,9 @@ pub const IN_FLIGHT_MAX: usize = 5;
 /// Bytes that a payload may have when it is decompressed at the door; more is refused.
 pub const DECOMPRESSED_BYTES_MAX: usize = leeward_wire::record::limits::DECOMPRESSED_BYTES_MAX;
 
+/// Largest ordinal and offset; files that say a larger one are damaged.
+pub const ORDINAL_MAX: u64 = 1 << 62;
+
 /// Gaps that a lineage may have in its sequences; the partition stops when one more is needed.
 pub const GAPS_MAX: usize = 1024;
 
@@ -74,6 +77,13 @@ pub const CONNECTIONS_MAX: usize = 4096;
 
 /// Requests of one client connection that wait for their answers; then its socket is not read.
 pub const REQUESTS_WAITING_MAX: usize = 64;
+
+/// Bytes of those requests; a larger one waits alone. Reached: the connection's socket is not read.
+pub const REQUESTS_WAITING_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes that a connection makes room for: in the middle of a request, and while it waits for the next one.
+pub const READ_ROOM_BYTES: usize = 64 << 10;
+pub const READ_ROOM_BYTES_IDLE: usize = 2 << 10;
 
 /// Largest request in bytes that a client may send; its connection is closed otherwise.
 pub const REQUEST_FRAME_BYTES_MAX: usize = 64 << 20;

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::Context;
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use futures::future::{BoxFuture, join_all};
+use leeward_proto::Connections;
 use prometheus::{Encoder, Registry, TextEncoder, proto::MetricFamily};
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -68,10 +69,7 @@ pub(crate) fn serve(listener: TcpListener, told: Told, more: Router, stop: Cance
         .with_state(Arc::new(told))
         .merge(more);
     tokio::spawn(async move {
-        let stopped = async move { stop.cancelled().await };
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
-            tracing::error!(%error, "http server ended");
-        }
+        leeward_proto::serve_http(Connections::of_http(listener), router, stop).await;
     });
 }
 

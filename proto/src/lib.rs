@@ -1,4 +1,4 @@
-//! The contracts between Leeward's processes, generated from `proto/leeward/*.proto`.
+//! The contracts between Leeward's processes, generated from `proto/leeward/*.proto`, and how their ports listen.
 //!
 //! Numbers here are plain: each receiver turns them into the domain's types where they enter.
 
@@ -21,3 +21,8 @@ pub mod region {
     #![allow(clippy::pedantic, missing_debug_implementations, unreachable_pub)]
     tonic::include_proto!("leeward.region.v1");
 }
+
+pub mod limits;
+mod listening;
+
+pub use listening::{Connections, GuardedStream, Patience, grpc_server, serve_http};

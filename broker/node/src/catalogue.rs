@@ -13,7 +13,7 @@ use leeward_wire::Uuid;
 use leeward_wire::record::crc32c;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::PRODUCER_ID_BLOCK;
+use crate::limits::{PARTITIONS_PER_TOPIC_MAX, PRODUCER_ID_BLOCK, PRODUCER_ID_MAX};
 use crate::settings::{BrokerSettings, Overrides};
 
 const NAME: &str = "node.state";
@@ -56,6 +56,15 @@ pub(crate) struct Contents {
     pub(crate) next_producer_id: i64,
     pub(crate) brokers: BrokerSettings,
     pub(crate) topics: BTreeMap<String, TopicEntry>,
+}
+
+impl Contents {
+    /// Whether a node can have written this: each partition is opened, and ids are counted on.
+    fn is_possible(&self) -> bool {
+        let counted = (0..=PRODUCER_ID_MAX).contains(&self.next_producer_id);
+        counted
+            && self.topics.values().all(|topic| (1..=PARTITIONS_PER_TOPIC_MAX).contains(&topic.partitions))
+    }
 }
 
 /// The file and what it holds.
@@ -130,7 +139,7 @@ impl Catalogue {
     }
 }
 
-fn encode(contents: &Contents) -> Vec<u8> {
+pub(crate) fn encode(contents: &Contents) -> Vec<u8> {
     let json = serde_json::to_vec(contents).expect("strings and numbers are JSON");
     let length = u32::try_from(json.len()).expect("a catalogue is smaller than 4 GiB");
     let mut bytes = Vec::with_capacity(HEADER_BYTES + json.len() + CRC_BYTES);
@@ -144,7 +153,7 @@ fn encode(contents: &Contents) -> Vec<u8> {
     bytes
 }
 
-fn decode(bytes: &[u8], path: &Path) -> Result<Contents, CatalogueError> {
+pub(crate) fn decode(bytes: &[u8], path: &Path) -> Result<Contents, CatalogueError> {
     let damaged = || CatalogueError::Damaged { path: path.to_owned() };
     let (covered, crc) = bytes.split_last_chunk::<CRC_BYTES>().ok_or_else(damaged)?;
     if covered.len() < HEADER_BYTES || covered[..8] != MAGIC[..] || crc32c(covered).to_be_bytes() != *crc {
@@ -154,7 +163,8 @@ fn decode(bytes: &[u8], path: &Path) -> Result<Contents, CatalogueError> {
         VERSION => {}
         found => return Err(CatalogueError::Version { path: path.to_owned(), found }),
     }
-    serde_json::from_slice(&covered[HEADER_BYTES..]).map_err(|_| damaged())
+    let contents: Contents = serde_json::from_slice(&covered[HEADER_BYTES..]).map_err(|_| damaged())?;
+    if contents.is_possible() { Ok(contents) } else { Err(damaged()) }
 }
 
 #[cfg(test)]
@@ -183,6 +193,18 @@ mod tests {
 
         assert_eq!(encode(&contents()), golden);
         assert_eq!(decode(golden, Path::new("x")).unwrap(), contents());
+    }
+
+    #[test]
+    fn a_state_that_no_node_writes_is_damage() {
+        let mut many = contents();
+        many.topics.values_mut().for_each(|topic| topic.partitions = i32::MAX);
+        let late = Contents { next_producer_id: i64::MAX, ..contents() };
+
+        for impossible in [many, late] {
+            let read = decode(&encode(&impossible), Path::new("x"));
+            assert!(matches!(read, Err(CatalogueError::Damaged { .. })));
+        }
     }
 
     #[test]

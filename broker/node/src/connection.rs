@@ -3,17 +3,17 @@
 use std::io;
 use std::net::SocketAddr;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use leeward_wire::frame::PREFIX_BYTES;
 use leeward_wire::{FrameDecoder, FrameError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::ReadHalf;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::dispatch::{self, RequestError};
-use crate::limits::{READ_BYTES, READ_BYTES_MIN};
+use crate::limits::{READ_BYTES, READ_BYTES_MIN, TAKE_WAIT_MAX};
 use crate::shared::Shared;
 
 /// Why a connection was closed by the node.
@@ -23,6 +23,8 @@ pub(crate) enum ConnectionError {
     Io(#[from] io::Error),
     #[error("the peer was silent for too long")]
     Idle,
+    #[error("the peer does not take its answer")]
+    Deaf,
     #[error("the peer hung up in the middle of a request")]
     Cut,
     #[error(transparent)]
@@ -60,9 +62,20 @@ pub(crate) async fn serve(
             answer = dispatch::answer(shared, peer, request) => answer?,
         };
         if let Some(answer) = answer {
-            timeout(idle_max, to.write_all(&answer)).await.map_err(|_| ConnectionError::Idle)??;
+            tell(&mut to, answer).await?;
         }
     }
+}
+
+/// Writes an answer as fast as the peer takes it.
+async fn tell(to: &mut WriteHalf<'_>, mut answer: Bytes) -> Result<(), ConnectionError> {
+    while answer.has_remaining() {
+        let taken = timeout(TAKE_WAIT_MAX, to.write_buf(&mut answer)).await;
+        if taken.map_err(|_| ConnectionError::Deaf)?? == 0 {
+            return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+        }
+    }
+    Ok(())
 }
 
 struct Incoming {

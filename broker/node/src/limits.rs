@@ -8,9 +8,11 @@ pub const CONNECTIONS_MAX: usize = 4096;
 /// Largest request in bytes unless configured; a larger one closes its connection.
 pub const REQUEST_BYTES_MAX: usize = 100 * 1024 * 1024;
 
-/// How long a connection may stay silent, also in the middle of a request or of taking a response, before it is
-/// closed.
+/// How long a connection may stay silent, also in the middle of a request, before it is closed.
 pub const IDLE_MAX: Duration = Duration::from_mins(10);
+
+/// How long a peer may take nothing of its answer before its connection is closed.
+pub(crate) const TAKE_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Bytes that a connection makes room for while it waits for a request.
 pub(crate) const READ_BYTES_MIN: usize = 2 * 1024;
@@ -44,6 +46,9 @@ pub const BATCHES_PER_PRODUCER: usize = 5;
 
 /// Producer ids taken from disk at a time; those not handed out are lost with the process.
 pub(crate) const PRODUCER_ID_BLOCK: i64 = 1000;
+
+/// Largest producer id that is ever given out; a state file that says a larger one is damaged.
+pub(crate) const PRODUCER_ID_MAX: i64 = 1 << 62;
 
 /// Forgotten waits on a partition after which they are swept out.
 pub(crate) const WAITERS_SWEPT_AT: usize = 32;

@@ -1,6 +1,8 @@
 //! One client's connection: requests are read in order and answered in order. Batches are handed to the disk as they
 //! come; everything else waits for its turn, as at a broker.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use leeward_wire::api::RequestBody;
 use leeward_wire::frame::FrameDecoder;
@@ -8,21 +10,25 @@ use leeward_wire::{ApiKey, Reader, RequestHeader, decode_request_header};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::asked::{Asked, Closed};
 use super::produce::{self, Produced};
 use super::upstream::Upstream;
 use super::{Face, relay, versions};
-use crate::limits::{CLIENT_IDLE_MAX, CLIENT_WRITE_TIMEOUT, REQUEST_FRAME_BYTES_MAX, REQUESTS_WAITING_MAX};
-
-const READ_BYTES: usize = 64 << 10;
+use crate::limits::{
+    CLIENT_IDLE_MAX, CLIENT_WRITE_TIMEOUT, READ_ROOM_BYTES, READ_ROOM_BYTES_IDLE, REQUEST_FRAME_BYTES_MAX,
+    REQUESTS_WAITING_BYTES_MAX, REQUESTS_WAITING_MAX,
+};
 
 /// A request that waits for its turn.
 pub(super) enum Job {
     Produced { header: RequestHeader, produced: Produced },
     Asked(Asked),
 }
+
+/// A request that waits, with the room that its bytes take among those of the connection.
+type Waiting = (Job, OwnedSemaphorePermit);
 
 pub(super) async fn serve(face: Face, stream: TcpStream) {
     // Not fatal: answers only take a little longer.
@@ -37,19 +43,22 @@ pub(super) async fn serve(face: Face, stream: TcpStream) {
     }
 }
 
-async fn read(face: Face, mut stream: OwnedReadHalf, jobs: mpsc::Sender<Job>) {
+async fn read(face: Face, mut stream: OwnedReadHalf, jobs: mpsc::Sender<Waiting>) {
     let decoder = FrameDecoder { max_frame_bytes: REQUEST_FRAME_BYTES_MAX };
-    let mut received = BytesMut::with_capacity(READ_BYTES);
+    let room = Arc::new(Semaphore::new(REQUESTS_WAITING_BYTES_MAX));
+    let mut received = BytesMut::new();
     loop {
         match decoder.decode(&mut received) {
             Ok(Some(frame)) => {
+                let bytes = u32::try_from(frame.len().min(REQUESTS_WAITING_BYTES_MAX)).unwrap_or(u32::MAX);
+                let Ok(place) = room.clone().acquire_many_owned(bytes).await else { return };
                 let Ok(job) = take(&face, frame) else { return };
-                if jobs.send(job).await.is_err() {
+                if jobs.send((job, place)).await.is_err() {
                     return;
                 }
             }
             Ok(None) => {
-                received.reserve(READ_BYTES);
+                make_room(&mut received);
                 match tokio::time::timeout(CLIENT_IDLE_MAX, stream.read_buf(&mut received)).await {
                     Ok(Ok(1..)) => {}
                     Ok(Ok(_) | Err(_)) | Err(_) => return,
@@ -60,6 +69,15 @@ async fn read(face: Face, mut stream: OwnedReadHalf, jobs: mpsc::Sender<Job>) {
                 return;
             }
         }
+    }
+}
+
+/// A connection that waits for its next request holds little; one in the middle of a request grows as it comes.
+fn make_room(received: &mut BytesMut) {
+    if received.is_empty() {
+        *received = BytesMut::with_capacity(READ_ROOM_BYTES_IDLE);
+    } else {
+        received.reserve(READ_ROOM_BYTES);
     }
 }
 
@@ -91,9 +109,9 @@ fn take(face: &Face, frame: Bytes) -> Result<Job, Closed> {
     }
 }
 
-async fn work(face: Face, mut stream: OwnedWriteHalf, mut jobs: mpsc::Receiver<Job>) {
+async fn work(face: Face, mut stream: OwnedWriteHalf, mut jobs: mpsc::Receiver<Waiting>) {
     let mut upstream = Upstream::new(&face.hub);
-    while let Some(job) = jobs.recv().await {
+    while let Some((job, _place)) = jobs.recv().await {
         let answer = match job {
             Job::Produced { header, produced } => produced.answer(&header).await,
             Job::Asked(asked) => relay::answer(&face, &mut upstream, asked).await,

@@ -12,19 +12,20 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncWriteExt,
     net::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{Semaphore, mpsc, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::limits::{
-    PROXY_BUFFER_BYTES, PROXY_CONNECT_WAIT_MAX, PROXY_CONNECTIONS_MAX, PROXY_DELAYED_PIECES_MAX,
+    PROXY_ACCEPT_PAUSE, PROXY_BUFFER_BYTES, PROXY_CONNECT_WAIT_MAX, PROXY_CONNECTIONS_MAX,
+    PROXY_DELAYED_BYTES_MAX, PROXY_DELAYED_PIECES_MAX,
 };
 
 /// Why a proxy did not start.
@@ -141,7 +142,14 @@ async fn accept(
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        let Ok((near, _)) = accepted else { continue };
+        let near = match accepted {
+            Ok((near, _)) => near,
+            Err(error) => {
+                debug!(%error, "no connection can be accepted");
+                sleep(PROXY_ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
         counters.connections.fetch_add(1, Ordering::Relaxed);
         if shape.borrow().cut != Cut::Nothing {
@@ -180,27 +188,46 @@ async fn carry(near: TcpStream, target: &str, shape: &watch::Receiver<Shape>, co
     );
 }
 
+/// What can be read; nothing at the end.
+async fn next_piece(from: &OwnedReadHalf) -> io::Result<Vec<u8>> {
+    loop {
+        from.readable().await?;
+        let mut piece = Vec::with_capacity(PROXY_BUFFER_BYTES);
+        match from.try_read_buf(&mut piece) {
+            Ok(_) => {
+                piece.shrink_to_fit();
+                return Ok(piece);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Moves one direction. Bytes read while the direction is cut are swallowed; a stream with a hole in it cannot go on
 /// after the cut, so the connection is closed when the cut ends.
 async fn pump(
-    mut from: OwnedReadHalf,
+    from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     direction: Cut,
     shape: watch::Receiver<Shape>,
     counters: &Counters,
 ) {
-    let (delayed, mut due) = mpsc::channel::<(Instant, Vec<u8>)>(PROXY_DELAYED_PIECES_MAX);
+    let (delayed, mut due) =
+        mpsc::channel::<(Instant, Vec<u8>, OwnedSemaphorePermit)>(PROXY_DELAYED_PIECES_MAX);
+    let room = Arc::new(Semaphore::new(PROXY_DELAYED_BYTES_MAX));
     let is_cut = |shape: &Shape| shape.cut == direction || shape.cut == Cut::Both;
     let mut shape_reading = shape.clone();
     let reading = async move {
-        let mut buffer = vec![0; PROXY_BUFFER_BYTES];
         let mut holed = false;
         loop {
+            // Room is made when there is something to read: a connection that waits holds none.
             let read = tokio::select! {
-                read = from.read(&mut buffer) => read,
+                piece = next_piece(&from) => piece,
                 _ = shape_reading.wait_for(|shape| holed && !is_cut(shape)) => return,
             };
-            let Ok(bytes) = read else { return };
+            let Ok(piece) = read else { return };
+            let bytes = piece.len();
             if bytes == 0 && !holed {
                 return;
             }
@@ -213,13 +240,15 @@ async fn pump(
                 }
                 continue;
             }
-            if delayed.send((Instant::now() + now.latency, buffer[..bytes].to_vec())).await.is_err() {
+            let due = Instant::now() + now.latency;
+            let Ok(place) = Arc::clone(&room).acquire_many_owned(bytes as u32).await else { return };
+            if delayed.send((due, piece, place)).await.is_err() {
                 return;
             }
         }
     };
     let writing = async move {
-        while let Some((at, piece)) = due.recv().await {
+        while let Some((at, piece, _place)) = due.recv().await {
             sleep_until(at).await;
             let rate = shape.borrow().bytes_per_second;
             if let Some(rate) = rate {
@@ -237,6 +266,8 @@ async fn pump(
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt;
+
     use super::*;
 
     const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use prometheus::{IntGauge, Opts};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,7 @@ const START_ORDER: [Role; 6] =
 /// Where a role cannot start, or ends by itself.
 pub(crate) async fn run(arguments: &ServeArguments, settings: &Settings) -> anyhow::Result<Exit> {
     crate::telemetry::start(&settings.log)?;
+    raise_descriptors();
     let Some(topology) = super::policy::one_topology(&arguments.policy)? else {
         return Ok(Exit::InvalidPolicy);
     };
@@ -159,6 +161,16 @@ fn build() -> anyhow::Result<IntGauge> {
     let gauge = IntGauge::with_opts(options).context("the build's metric")?;
     gauge.set(1);
     Ok(gauge)
+}
+
+/// As many open files as the system lets this process have: each port takes thousands of connections, and shells start
+/// processes with room for a thousand.
+fn raise_descriptors() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(error) = raised {
+        warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// What asks a daemon to end.

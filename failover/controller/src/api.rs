@@ -5,22 +5,32 @@ mod describe;
 mod http;
 mod region;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use leeward_proto::{control::control_server::ControlServer, region::region_server::RegionServer};
+use leeward_model::RegionName;
+use leeward_proto::{
+    Connections, control::control_server::ControlServer, grpc_server, region::region_server::RegionServer,
+    serve_http as serve_http_on,
+};
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    brain::BrainHandle, config::Budgets, events::Events, gateways::Gateways, metrics::Metrics,
-    watcher::LinkBoard,
+    brain::BrainHandle, config::Budgets, events::Events, gateways::Gateways, limits::MESSAGE_BYTES_MAX,
+    metrics::Metrics, watcher::LinkBoard,
 };
+
+pub(crate) use control::{CALLED, core_request};
+pub(crate) use http::router;
+pub(crate) use region::reports as region_reports;
 
 /// What the services share.
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
     pub(crate) topology: String,
+    /// The regions that hold data, and the places that are observed from: nobody else is reported on, or reports.
+    pub(crate) regions: [RegionName; 2],
+    pub(crate) places: Vec<RegionName>,
     pub(crate) declared_primary: String,
     pub(crate) automation: String,
     pub(crate) budgets: Budgets,
@@ -37,17 +47,23 @@ pub(crate) struct Shared {
 /// Serves gRPC on this listener until shut down.
 pub(crate) async fn serve_grpc(shared: Shared, listener: TcpListener) -> Result<(), tonic::transport::Error> {
     let shutdown = shared.shutdown.clone();
-    tonic::transport::Server::builder()
-        .add_service(ControlServer::new(control::Service::new(shared.clone())))
-        .add_service(RegionServer::new(region::Service::new(shared)))
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown.cancelled_owned())
+    let control = ControlServer::new(control::Service::new(shared.clone()));
+    let region = RegionServer::new(region::Service::new(shared));
+    grpc_server()
+        .add_service(control.max_decoding_message_size(MESSAGE_BYTES_MAX))
+        .add_service(region.max_decoding_message_size(MESSAGE_BYTES_MAX))
+        .serve_with_incoming_shutdown(
+            Connections::of_grpc(listener).into_stream(),
+            shutdown.cancelled_owned(),
+        )
         .await
 }
 
 /// Serves REST, metrics and health on this listener until shut down.
-pub(crate) async fn serve_http(shared: Shared, listener: TcpListener) -> std::io::Result<()> {
+pub(crate) async fn serve_http(shared: Shared, listener: TcpListener) -> Result<(), Infallible> {
     let shutdown = shared.shutdown.clone();
-    axum::serve(listener, http::router(shared)).with_graceful_shutdown(shutdown.cancelled_owned()).await
+    serve_http_on(Connections::of_http(listener), http::router(shared), shutdown).await;
+    Ok(())
 }
 
 /// REST without metrics and health, for a server that others share.

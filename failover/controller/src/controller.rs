@@ -103,6 +103,8 @@ impl Controller {
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         let shared = Shared {
             topology: config.topology.to_string(),
+            regions: core.regions.clone(),
+            places: core.places.clone(),
             declared_primary: core.regions[0].to_string(),
             automation: format!("{:?}", core.automation).to_lowercase(),
             budgets: config.budgets,

@@ -11,8 +11,10 @@ mod zone;
 
 pub use embedded::{EmbeddedDns, EmbeddedDnsConfig, StartError};
 pub use exchange::ExchangeError;
-pub(crate) use exchange::{Reply, ask, tell};
+pub(crate) use exchange::{Reply, accepted, ask, tell};
 pub use key::{InvalidKey, Tsig};
 pub use marker::{EpochMarker, ForeignMarker};
 pub(crate) use records::{absolute, same_set};
 pub use store::StoreError;
+pub(crate) use store::{decode as decode_zone, encode as encode_zone};
+pub(crate) use zone::Zone;

@@ -94,9 +94,18 @@ impl Gateways {
         }
     }
 
-    pub(crate) fn connected(&self, report: GatewayReport) {
+    /// Takes a gateway's first report. `false` where no place is left for a new one.
+    #[must_use]
+    pub(crate) fn connected(&self, report: GatewayReport) -> bool {
         let mut inner = self.inner.lock();
         let now = Instant::now();
+        if inner.gateways.len() >= GATEWAYS_MAX && !inner.gateways.contains_key(&report.gateway) {
+            let idle = |seen: &Seen| seen.connections == 0 && seen.granted_until <= now;
+            let oldest = inner.gateways.iter().filter(|(_, seen)| idle(seen));
+            let oldest = oldest.min_by_key(|(_, seen)| seen.granted_until).map(|(name, _)| name.clone());
+            let Some(oldest) = oldest else { return false };
+            inner.gateways.remove(&oldest);
+        }
         let seen = inner.gateways.entry(report.gateway.clone()).or_insert_with(|| Seen {
             report: report.clone(),
             connections: 0,
@@ -104,14 +113,9 @@ impl Gateways {
         });
         seen.connections += 1;
         seen.report = report;
-        if inner.gateways.len() > GATEWAYS_MAX {
-            let idle = |seen: &Seen| seen.connections == 0 && seen.granted_until <= now;
-            let oldest = inner.gateways.iter().filter(|(_, seen)| idle(seen));
-            let oldest = oldest.min_by_key(|(_, seen)| seen.granted_until).map(|(name, _)| name.clone());
-            oldest.and_then(|name| inner.gateways.remove(&name));
-        }
         drop(inner);
         self.heard.send_modify(|count| *count += 1);
+        true
     }
 
     pub(crate) fn reported(&self, report: GatewayReport) {
@@ -222,7 +226,7 @@ mod tests {
     async fn a_gateway_that_says_so_is_cut_before_its_grant_ends() {
         let gateways = gateways();
         gateways.cut(FencingEpoch::FIRST).await;
-        gateways.connected(report(1, "a"));
+        assert!(gateways.connected(report(1, "a")));
         let _ = gateways.grant("g");
 
         gateways.reported(report(2, ""));
@@ -235,7 +239,7 @@ mod tests {
     async fn a_silent_gateway_is_waited_for_until_its_grant_ends() {
         let gateways = gateways();
         gateways.cut(FencingEpoch::FIRST).await;
-        gateways.connected(report(1, "a"));
+        assert!(gateways.connected(report(1, "a")));
         let _ = gateways.grant("g");
         let before = Instant::now();
 
@@ -252,5 +256,17 @@ mod tests {
         let _ = gateways.cut(FencingEpoch::FIRST.next()).await;
 
         assert!(before.elapsed() >= Duration::from_millis(50));
+    }
+
+    #[test]
+    fn one_gateway_more_than_are_remembered_is_refused_while_all_are_connected() {
+        let gateways = gateways();
+        let named = |number: usize| GatewayReport { gateway: number.to_string(), ..report(1, "a") };
+
+        let taken = (0..GATEWAYS_MAX).filter(|number| gateways.connected(named(*number))).count();
+        let again = gateways.connected(named(0));
+        let more = gateways.connected(named(GATEWAYS_MAX));
+
+        assert_eq!((taken, again, more), (GATEWAYS_MAX, true, false));
     }
 }

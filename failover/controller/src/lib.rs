@@ -10,6 +10,8 @@ mod controller;
 mod dns;
 mod events;
 mod fencer;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateways;
 mod kafka;
 mod limits;

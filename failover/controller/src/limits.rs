@@ -16,8 +16,15 @@ pub(crate) const EVENTS_FILE_BYTES_MAX: u64 = 64 << 20;
 pub(crate) const SUMMARIES_KEPT: usize = 64;
 /// Grants and instructions that wait for a slow peer. Reached: its stream is closed, and it connects again.
 pub(crate) const STREAM_BUFFER: usize = 64;
-/// Gateways that are remembered. Reached: the one that was silent longest is forgotten, once its grant ran out.
+/// Gateways that are remembered. Reached: the one that was silent longest is forgotten, once its grant ran out; while
+/// there is none, a new one is refused.
 pub(crate) const GATEWAYS_MAX: usize = 1_024;
+/// Bytes of a gateway's name and of its address. Reached: its report is refused.
+pub(crate) const GATEWAY_NAME_BYTES_MAX: usize = 255;
+/// Bytes of one message to the controller. Reached: the call is refused.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 256 << 10;
+/// Bytes of a verb's reason and key, which are kept in the journal. Reached: the verb is refused.
+pub(crate) const VERB_TEXT_BYTES_MAX: usize = 1_024;
 /// How often a gateway's grant is renewed within one lease.
 pub(crate) const RENEWALS_PER_LEASE: u32 = 4;
 /// Wait for gateways to say that they follow. Reached: the failover goes on, and late ones follow by their stream.

@@ -1,6 +1,6 @@
 //! Where decisions are durable. One voter keeps them in a file; several will keep them in agreement, behind this trait.
 
-mod format;
+pub(crate) mod format;
 mod redb;
 
 use std::fmt;

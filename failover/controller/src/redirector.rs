@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 pub use drift::{DnsMetrics, Sighting, watch as watch_name};
 pub use managed::{InvalidManagedName, ManagedName};
 pub use resolvers::ResolverView;
+pub(crate) use rfc2136::read_answer;
 pub use rfc2136::{Move, MoveError, NameServers, Refusal, Rfc2136Redirector};
 
 /// What a name answers at its authoritative servers.

@@ -6,11 +6,9 @@ use anyhow::Context;
 use leeward_mirror::{Begin, GapPolicy, LinkConfig, LinkHandle, LinkService, MirrorMetrics, Naming};
 use leeward_model::LinkName;
 use leeward_policies::{self as policies, Region, StartFrom};
-use leeward_proto::link::link_server::LinkServer;
+use leeward_proto::{Connections, grpc_server, link::link_server::LinkServer};
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::transport::Server;
 use tracing::{error, info};
 
 use super::{kafka, role::Running, site::Site};
@@ -87,9 +85,8 @@ fn serve(listener: TcpListener, links: Vec<LinkHandle>) -> Running {
     let service = LinkServer::new(LinkService::new(links.clone()));
     let stopped = stop.clone().cancelled_owned();
     let served = tasks.spawn(async move {
-        let incoming = TcpListenerStream::new(listener);
-        let served =
-            Server::builder().add_service(service).serve_with_incoming_shutdown(incoming, stopped).await;
+        let incoming = Connections::of_grpc(listener).into_stream();
+        let served = grpc_server().add_service(service).serve_with_incoming_shutdown(incoming, stopped).await;
         if let Err(error) = served {
             error!(%error, "links cannot be asked");
         }

@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{Shared, describe};
 use crate::{
     brain::Gone,
-    limits::{RENEWALS_PER_LEASE, STREAM_BUFFER, VERB_WAIT},
+    limits::{GATEWAY_NAME_BYTES_MAX, RENEWALS_PER_LEASE, STREAM_BUFFER, VERB_TEXT_BYTES_MAX, VERB_WAIT},
 };
 
 /// Answers the CLI, pages and gateways.
@@ -48,8 +48,23 @@ pub(crate) enum Called {
     Resume,
 }
 
+/// Every verb.
+pub(crate) const CALLED: [Called; 8] = [
+    Called::Failover,
+    Called::Switchover,
+    Called::Failback,
+    Called::Approve,
+    Called::Retry,
+    Called::Abort,
+    Called::Pause,
+    Called::Resume,
+];
+
 /// The core's request from the wire's.
 pub(crate) fn core_request(called: Called, request: &VerbRequest) -> Result<CoreRequest, Status> {
+    if request.reason.len().max(request.idempotency_key.len()) > VERB_TEXT_BYTES_MAX {
+        return Err(Status::invalid_argument("the reason or the idempotency key is too long"));
+    }
     let to = || RegionName::new(&request.to).map_err(|error| Status::invalid_argument(error.to_string()));
     let verb = match called {
         Called::Failover => Verb::Failover { to: to()?, accept_loss: accepted(request) },
@@ -260,9 +275,14 @@ impl Control for Service {
         let Some(Ok(first)) = first else {
             return Err(Status::invalid_argument("a gateway says first who it is"));
         };
+        if first.gateway.len().max(first.address.len()) > GATEWAY_NAME_BYTES_MAX {
+            return Err(Status::invalid_argument("a gateway's name and address are short"));
+        }
+        let gateway = first.gateway.clone();
+        if !shared.gateways.connected(first) {
+            return Err(Status::resource_exhausted("as many gateways as are remembered are connected"));
+        }
         tokio::spawn(async move {
-            let gateway = first.gateway.clone();
-            shared.gateways.connected(first);
             attend(&shared, &gateway, reports, grants).await;
             shared.gateways.disconnected(&gateway);
         });
@@ -284,7 +304,7 @@ async fn attend(
             biased;
             () = shared.shutdown.cancelled() => return,
             report = reports.next() => match report {
-                Some(Ok(report)) if report.gateway == gateway => {
+                Some(Ok(report)) if report.gateway == gateway && report.address.len() <= GATEWAY_NAME_BYTES_MAX => {
                     shared.gateways.reported(report);
                     continue;
                 }

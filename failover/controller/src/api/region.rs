@@ -55,8 +55,11 @@ impl Region for Service {
     }
 }
 
-async fn take(shared: &Shared, report: AgentReport) -> Option<AgentInstruction> {
-    let agent = RegionName::new(&report.agent).ok()?;
+async fn take(shared: &Shared, mut report: AgentReport) -> Option<AgentInstruction> {
+    let agent = RegionName::new(&report.agent).ok().filter(|agent| shared.places.contains(agent))?;
+    // Each name would be kept for as long as the controller runs.
+    let ours = |name: &str| shared.regions.iter().any(|region| region.as_str() == name);
+    report.probes.retain(|probe| ours(&probe.region) && probes::level_of(&probe.level).is_some());
     for probe in &report.probes {
         shared.metrics.probed(&probe.region, &report.agent, &probe.level, probe.took_micros, probe.good);
     }
@@ -75,7 +78,7 @@ async fn take(shared: &Shared, report: AgentReport) -> Option<AgentInstruction> 
 }
 
 /// One report for each region that the agent probed. Levels that are not ours are left out.
-fn reports(agent: &RegionName, report: &AgentReport) -> Vec<Report> {
+pub(crate) fn reports(agent: &RegionName, report: &AgentReport) -> Vec<Report> {
     let mut by_region: BTreeMap<RegionName, Report> = BTreeMap::new();
     for probe in &report.probes {
         let (Ok(region), Some(level)) = (RegionName::new(&probe.region), Level::named(&probe.level)) else {
@@ -91,4 +94,30 @@ fn reports(agent: &RegionName, report: &AgentReport) -> Vec<Report> {
         report.samples.push((level, good));
     }
     by_region.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use leeward_proto::region::ProbeReport;
+
+    use super::*;
+    use crate::fuzzing::{config, shared};
+
+    fn report(agent: &str, region: &str, level: &str) -> AgentReport {
+        let probe = ProbeReport { region: region.into(), level: level.into(), ..ProbeReport::default() };
+        AgentReport { agent: agent.into(), probes: vec![probe], ..AgentReport::default() }
+    }
+
+    #[tokio::test]
+    async fn a_strangers_names_leave_no_series_behind() {
+        let shared = shared(&config());
+        let series = || shared.metrics.text(&[], &[]).lines().count();
+        let before = series();
+
+        for (agent, region, level) in [("x", "a", "tcp"), ("a", "x", "tcp"), ("a", "b", "x")] {
+            let _ = take(&shared, report(agent, region, level)).await;
+        }
+
+        assert_eq!(series(), before);
+    }
 }

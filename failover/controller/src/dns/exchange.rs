@@ -156,8 +156,7 @@ async fn matching_datagram(socket: &UdpSocket, request: &Message) -> io::Result<
     let mut buffer = vec![0; usize::from(u16::MAX)];
     loop {
         let length = socket.recv(&mut buffer).await?;
-        let Ok(message) = Message::from_vec(&buffer[..length]) else { continue };
-        if answers(&message, request) {
+        if let Some(message) = accepted(&buffer[..length], request) {
             return Ok((message, buffer[..length].to_vec()));
         }
     }
@@ -183,6 +182,11 @@ async fn over_tcp(
         return Ok((message, raw));
     }
     Err(ExchangeError::Malformed { server, reason: "it answers another question".into() })
+}
+
+/// The message of these bytes, where it is one that answers `request`.
+pub(crate) fn accepted(bytes: &[u8], request: &Message) -> Option<Message> {
+    Message::from_vec(bytes).ok().filter(|message| answers(message, request))
 }
 
 fn answers(message: &Message, request: &Message) -> bool {

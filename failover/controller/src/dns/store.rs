@@ -66,7 +66,7 @@ fn crc(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
     crc_fast::crc32_iscsi(bytes).to_be_bytes()
 }
 
-fn encode(zone: &Zone) -> Vec<u8> {
+pub(crate) fn encode(zone: &Zone) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend(VERSION.to_be_bytes());
     put(&mut bytes, zone.origin().to_ascii().as_bytes());
@@ -87,7 +87,7 @@ fn put(bytes: &mut Vec<u8>, part: &[u8]) {
     bytes.extend(part);
 }
 
-fn decode(bytes: &[u8], path: &Path) -> Result<Zone, StoreError> {
+pub(crate) fn decode(bytes: &[u8], path: &Path) -> Result<Zone, StoreError> {
     let damaged = |what| StoreError::Damaged { path: path.to_owned(), what };
     let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| StoreError::Magic { path: path.to_owned() })?;
     let (version, rest) = rest.split_first_chunk().ok_or_else(|| damaged("it ends early"))?;

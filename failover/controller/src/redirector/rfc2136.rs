@@ -349,14 +349,25 @@ fn step(held: &Held, ours: &EpochMarker, targets: &[RData]) -> Result<Step, Move
 /// The records that `name` itself holds at an authoritative server; a question for A shows a CNAME as well.
 async fn records_of(server: SocketAddr, name: &Name, kind: RecordType) -> Result<Vec<RData>, MoveError> {
     let reply = ask(server, name, kind).await?;
+    own_records(reply, name, kind).map_err(|refusal| MoveError::Refused { server, refusal })
+}
+
+fn own_records(reply: Reply, name: &Name, kind: RecordType) -> Result<Vec<RData>, Refusal> {
     match reply.code() {
         ResponseCode::NoError | ResponseCode::NXDomain if reply.message.metadata.authoritative => {}
-        _ => return Err(MoveError::Refused { server, refusal: refusal(&reply) }),
+        _ => return Err(refusal(&reply)),
     }
     let own = reply.message.answers.into_iter().filter(|record| record.name == *name);
     let wanted =
         own.filter(|record| record.record_type() == kind || record.record_type() == RecordType::CNAME);
     Ok(wanted.map(|record| record.data).collect())
+}
+
+/// What an answer to one of this redirector's two questions says, as [`Rfc2136Redirector::look`] takes it.
+pub(crate) fn read_answer(name: &ManagedName, answer: Message, kind: RecordType) {
+    let asked = if kind == RecordType::TXT { name.marker() } else { name.name() };
+    let Ok(records) = own_records(Reply { message: answer }, asked, kind) else { return };
+    let _ = (EpochMarker::read(records.iter()), name.region_of(&records));
 }
 
 /// A record without data, as RFC 2136 writes "none" and "all".
