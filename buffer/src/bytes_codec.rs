@@ -4,6 +4,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use leeward_model::{PartitionIndex, RegionName, TopicName, TopicPartition};
 
+use crate::limits::ORDINAL_MAX;
+
 pub(crate) fn put_text(into: &mut BytesMut, text: &str) {
     let length = u16::try_from(text.len()).expect("names are short");
     into.put_u16(length);
@@ -48,6 +50,16 @@ impl Cursor {
 
     pub(crate) fn i64(&mut self) -> Option<i64> {
         self.rest.try_get_i64().ok()
+    }
+
+    /// An ordinal, or a number of records; none that a log could never reach, so that two of them can be added.
+    pub(crate) fn ordinal(&mut self) -> Option<u64> {
+        self.u64().filter(|ordinal| *ordinal <= ORDINAL_MAX)
+    }
+
+    /// An offset in a region's log, or -1.
+    pub(crate) fn offset(&mut self) -> Option<i64> {
+        self.i64().filter(|offset| (-1..=ORDINAL_MAX.cast_signed()).contains(offset))
     }
 
     pub(crate) fn bytes(&mut self, length: usize) -> Option<Bytes> {

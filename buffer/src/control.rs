@@ -85,7 +85,7 @@ impl Reporter {
     }
 }
 
-fn standing(grant: &Grant, arrived: tokio::time::Instant) -> Result<Standing, String> {
+pub(crate) fn standing(grant: &Grant, arrived: tokio::time::Instant) -> Result<Standing, String> {
     let epoch = FencingEpoch::from_wire(grant.epoch).ok_or("it has no epoch")?;
     let region = |name: &str| {
         if name.is_empty() {
@@ -105,5 +105,5 @@ fn promoted(partition: &PromotedPartition) -> Option<(TopicPartition, Marks)> {
         topic: TopicName::new(&partition.topic).ok()?,
         partition: PartitionIndex::from_wire(partition.partition)?,
     };
-    Some((name, Marks { replicated_to: partition.replicated_to, target_end: partition.target_end }))
+    Some((name, Marks::told(partition.replicated_to, partition.target_end)?))
 }

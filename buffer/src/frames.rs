@@ -44,7 +44,7 @@ pub(crate) fn read(kind: u8, payload: Bytes) -> Option<Frame> {
     let partition = input.partition()?;
     match kind {
         BATCH => {
-            let ordinal = input.u64()?;
+            let ordinal = input.ordinal()?;
             let accepted_at_ms = input.i64()?;
             Some(Frame::Batch { partition, ordinal, accepted_at_ms, batch: input.rest })
         }
@@ -68,8 +68,8 @@ pub(crate) fn lineage(input: &mut Cursor) -> Option<Lineage> {
     Some(Lineage {
         region: input.region()?,
         epoch: FencingEpoch::from_wire(input.u64()?)?,
-        start_ordinal: input.u64()?,
-        start_offset: input.i64()?,
-        gaps: input.list(|input| Some(Gap { ordinal: input.u64()?, records: input.u64()? }))?,
+        start_ordinal: input.ordinal()?,
+        start_offset: input.offset()?,
+        gaps: input.list(|input| Some(Gap { ordinal: input.ordinal()?, records: input.ordinal()? }))?,
     })
 }

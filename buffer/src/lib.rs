@@ -6,6 +6,8 @@ mod control;
 mod door;
 mod face;
 mod frames;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
 mod grants;
 mod hub;

@@ -26,7 +26,7 @@ pub(crate) struct Recovered {
 }
 
 /// Reads the journal's frames in order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Recovery {
     partitions: BTreeMap<TopicPartition, Rebuilding>,
     /// Ends of the damaged ranges passed so far.
@@ -35,7 +35,7 @@ pub(crate) struct Recovery {
 }
 
 /// One partition while the journal is read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Rebuilding {
     saved: Saved,
     producers: Producers,
@@ -162,7 +162,7 @@ impl Rebuilding {
     }
 
     fn finish(mut self, trimming: Trimming, damage_ends: &[u64]) -> Recovered {
-        let damaged_records = self.damage.iter().map(|gap| gap.records).sum();
+        let damaged_records = self.damage.iter().fold(0, |sum: u64, gap| sum.saturating_add(gap.records));
         let mut next_ordinal = self.next_ordinal.max(self.expected.unwrap_or(0));
         if damage_ends.iter().any(|end| *end > self.last_position) {
             self.damage.push(Gap { ordinal: next_ordinal, records: UNKNOWN_RECORDS });

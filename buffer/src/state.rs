@@ -135,22 +135,20 @@ fn put_state(out: &mut BytesMut, state: &PartitionState) {
 
 fn read_partition(input: &mut Cursor) -> Option<PartitionState> {
     let saved = Saved {
-        trimmed_to: input.u64()?,
+        trimmed_to: input.ordinal()?,
         lineage: input.list(lineage)?.pop(),
-        acknowledged_end: input.i64()?,
+        acknowledged_end: input.offset()?,
         runs: input.list(|input| {
-            Some(OffsetRun { ordinal: input.u64()?, offset: input.i64()?, records: input.u64()? })
+            Some(OffsetRun { ordinal: input.ordinal()?, offset: input.offset()?, records: input.ordinal()? })
         })?,
-        marks: input
-            .list(|input| Some(Marks { replicated_to: input.i64()?, target_end: input.i64()? }))?
-            .pop(),
+        marks: input.list(|input| Marks::told(input.i64()?, input.i64()?))?.pop(),
         vouched: input.u64()?,
     };
-    let next_ordinal = input.u64()?;
+    let next_ordinal = input.ordinal()?;
     let mut producers = Producers::default();
     let remembered = input.list(|input| {
         let (producer_id, epoch) = (input.i64()?, input.i16()?);
-        let batch = Remembered { first: input.i32()?, last: input.i32()?, ordinal: input.u64()? };
+        let batch = Remembered { first: input.i32()?, last: input.i32()?, ordinal: input.ordinal()? };
         Some((producer_id, epoch, batch))
     })?;
     for (producer_id, epoch, batch) in remembered {

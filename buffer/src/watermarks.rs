@@ -42,10 +42,26 @@ async fn follow_once(
     Ok(())
 }
 
-fn read(watermark: &Watermark) -> Option<(TopicPartition, Marks)> {
+pub(crate) fn read(watermark: &Watermark) -> Option<(TopicPartition, Marks)> {
     let name = TopicPartition {
         topic: TopicName::new(&watermark.topic).ok()?,
         partition: PartitionIndex::from_wire(watermark.partition)?,
     };
-    Some((name, Marks { replicated_to: watermark.replicated_to, target_end: watermark.target_end }))
+    Some((name, Marks::told(watermark.replicated_to, watermark.target_end)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_that_no_log_has_are_left_out() {
+        let told = |replicated_to, target_end| {
+            let mark = Watermark { topic: "t".to_owned(), replicated_to, target_end, ..Watermark::default() };
+            read(&mark).is_some()
+        };
+
+        assert!(told(5, 5) && told(-1, 0));
+        assert!(!told(i64::MAX, 0) && !told(0, i64::MIN));
+    }
 }

@@ -13,6 +13,8 @@ mod connection;
 mod consumer;
 mod error;
 mod fetch;
+#[doc(hidden)]
+pub mod fuzzing;
 mod groups;
 pub mod limits;
 mod offsets;

@@ -39,6 +39,14 @@ pub(crate) struct ScramStart {
     client_first_bare: String,
 }
 
+/// What a server asks for in its first message.
+struct Challenge<'a> {
+    text: &'a str,
+    nonce: &'a str,
+    salt: Vec<u8>,
+    iterations: u32,
+}
+
 /// An exchange whose proof is out.
 pub(crate) struct ScramProof {
     server_signature: Vec<u8>,
@@ -73,6 +81,21 @@ impl ScramStart {
     ///
     /// [`ScramError`] where the message is malformed, repeats no nonce of ours or asks for too much work.
     pub(crate) fn answer(self, server_first: &[u8]) -> Result<(ScramProof, String), ScramError> {
+        let Challenge { text, nonce, salt, iterations } = self.challenge(server_first)?;
+        let without_proof = format!("c={},r={nonce}", STANDARD.encode(GS2_HEADER));
+        let auth_message = format!("{},{text},{without_proof}", self.client_first_bare);
+        let (proof, server_signature) =
+            self.hash.prove(self.password.expose_secret().as_bytes(), &salt, iterations, &auth_message);
+        let message = format!("{without_proof},p={}", STANDARD.encode(proof));
+        Ok((ScramProof { server_signature }, message))
+    }
+
+    /// The iterations that the server asks for, where its first message is one to answer.
+    pub(crate) fn iterations(&self, server_first: &[u8]) -> Result<u32, ScramError> {
+        self.challenge(server_first).map(|challenge| challenge.iterations)
+    }
+
+    fn challenge<'a>(&self, server_first: &'a [u8]) -> Result<Challenge<'a>, ScramError> {
         const MESSAGE: &str = "first";
         let text = message_text(MESSAGE, server_first)?;
         let mut fields = text.split(',');
@@ -90,13 +113,7 @@ impl ScramStart {
             .ok()
             .filter(|asked| (SCRAM_ITERATIONS_MIN..=SCRAM_ITERATIONS_MAX).contains(asked))
             .ok_or(ScramError::Iterations { asked })?;
-
-        let without_proof = format!("c={},r={nonce}", STANDARD.encode(GS2_HEADER));
-        let auth_message = format!("{},{text},{without_proof}", self.client_first_bare);
-        let (proof, server_signature) =
-            self.hash.prove(self.password.expose_secret().as_bytes(), &salt, iterations, &auth_message);
-        let message = format!("{without_proof},p={}", STANDARD.encode(proof));
-        Ok((ScramProof { server_signature }, message))
+        Ok(Challenge { text, nonce, salt, iterations })
     }
 }
 

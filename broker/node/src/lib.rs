@@ -7,6 +7,8 @@ mod cluster;
 mod config;
 mod connection;
 mod dispatch;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod group;
 pub mod limits;
 mod listener;

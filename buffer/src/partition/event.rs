@@ -3,6 +3,7 @@
 use leeward_model::{FencingEpoch, Instant, ProducerEpoch, RegionName, Sequence};
 
 use super::{Entry, Lineage};
+use crate::limits::ORDINAL_MAX;
 
 /// Leave to forward.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,14 @@ pub(crate) struct Marks {
     pub(crate) replicated_to: i64,
     /// The target's log end at that time.
     pub(crate) target_end: i64,
+}
+
+impl Marks {
+    /// What a mirror or a controller says; `None` for offsets that no log has.
+    pub(crate) fn told(replicated_to: i64, target_end: i64) -> Option<Self> {
+        let legal = |offset: i64| (-1..=ORDINAL_MAX.cast_signed()).contains(&offset);
+        (legal(replicated_to) && legal(target_end)).then_some(Self { replicated_to, target_end })
+    }
 }
 
 /// One of our batches, found in a region's log.

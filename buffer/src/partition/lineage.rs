@@ -39,7 +39,8 @@ impl Lineage {
 
     /// How many records are sent before the one with this ordinal.
     pub(super) fn count_before(&self, ordinal: u64) -> u64 {
-        let left_out: u64 = self.gaps.iter().filter(|gap| gap.ordinal < ordinal).map(|gap| gap.records).sum();
+        let before = self.gaps.iter().filter(|gap| gap.ordinal < ordinal);
+        let left_out = before.fold(0, |left_out: u64, gap| left_out.saturating_add(gap.records));
         ordinal.saturating_sub(self.start_ordinal).saturating_sub(left_out)
     }
 

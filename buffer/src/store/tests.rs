@@ -223,6 +223,14 @@ fn a_state_file_with_any_bit_flipped_is_refused() {
 }
 
 #[test]
+fn a_state_file_that_says_what_no_log_reaches_is_refused() {
+    let mut state = golden_state();
+    state.partitions[0].1.next_ordinal = u64::MAX;
+
+    assert!(State::read(&state.to_bytes()).is_err());
+}
+
+#[test]
 fn the_journals_frames_are_written_as_they_always_were() {
     let mut frames = batch_head(&partition(), 9, 1_700_000_000_000).to_vec();
     let lineage = golden_state().partitions[0].1.saved.lineage.clone().unwrap();

@@ -4,6 +4,8 @@ mod appetite;
 mod clock;
 mod config;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod groups;
 mod heartbeat;
 mod input;

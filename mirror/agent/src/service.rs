@@ -51,12 +51,12 @@ fn refused(error: &LinkError) -> Status {
 }
 
 #[allow(clippy::result_large_err, reason = "tonic's handlers return its own status by value")]
-fn epoch(number: u64) -> Result<FencingEpoch, Status> {
+pub(crate) fn epoch(number: u64) -> Result<FencingEpoch, Status> {
     FencingEpoch::from_wire(number).ok_or_else(|| Status::invalid_argument("epoch 0 is none"))
 }
 
 #[allow(clippy::result_large_err, reason = "tonic's handlers return its own status by value")]
-fn partition(topic: &str, index: i32) -> Result<TopicPartition, Status> {
+pub(crate) fn partition(topic: &str, index: i32) -> Result<TopicPartition, Status> {
     let topic = TopicName::new(topic).map_err(|error| Status::invalid_argument(error.to_string()))?;
     let partition = PartitionIndex::from_wire(index)
         .ok_or_else(|| Status::invalid_argument("a partition's index is not negative"))?;
