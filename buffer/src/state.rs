@@ -52,6 +52,8 @@ pub(crate) struct State {
 pub enum StateError {
     #[error("its checksum does not fit; restore it from a copy, or move the whole directory away")]
     Damaged,
+    #[error("it is missing, and the journal beside it is not empty; restore it from a copy")]
+    Missing,
     #[error("it has format version {0}; this program reads version {VERSION}")]
     Version(u16),
 }

@@ -77,6 +77,8 @@ pub(crate) struct Store {
     /// Position behind the last frame of which everybody concerned was told.
     told: Arc<AtomicU64>,
     broken: Arc<AtomicBool>,
+    /// Whether the newest group could not be made durable; it may be another time.
+    failing: Arc<AtomicBool>,
     /// One writes the state file at a time.
     writing: Mutex<()>,
 }
@@ -115,7 +117,14 @@ impl Store {
             Some(bytes) => {
                 State::read(&Bytes::from(bytes)).map_err(|source| StoreError::State { path, source })?
             }
-            None => State { identity: rand::random(), ..State::default() },
+            None if journal.end() > Position::FIRST => {
+                return Err(StoreError::State { path, source: StateError::Missing });
+            }
+            None => {
+                let state = State { identity: rand::random(), ..State::default() };
+                replace_file(&*disk, directory, STATE, &state.to_bytes()).map_err(io_error)?;
+                state
+            }
         };
         let mut recovery = Recovery::new(std::mem::take(&mut state.partitions));
         replay(&journal, &mut recovery)?;
@@ -137,6 +146,7 @@ impl Store {
             needed: AtomicU64::new(start),
             told: Arc::new(AtomicU64::new(end)),
             broken: Arc::new(AtomicBool::new(false)),
+            failing: Arc::new(AtomicBool::new(false)),
             writing: Mutex::new(()),
         };
         Ok(Opened { store, state, partitions, damaged_ranges: found.damage.len() })
@@ -180,13 +190,24 @@ impl Store {
             return Err(Refused::Journal);
         }
         let bytes = framed_bytes(parts.iter().map(Bytes::len).sum());
-        let (given, told, broken) = (self.given.clone(), self.told.clone(), self.broken.clone());
+        let (given, told) = (self.given.clone(), self.told.clone());
+        let (broken, failing) = (self.broken.clone(), self.failing.clone());
         let finish = move |stored: Result<Position, AppendError>| {
             match &stored {
-                Ok(_) => {}
+                Ok(_) => {
+                    if failing.swap(false, Ordering::Relaxed) {
+                        tracing::info!("the journal takes batches again");
+                    }
+                }
+                Err(error) if error.may_retry() => {
+                    given.fetch_sub(bytes, Ordering::Relaxed);
+                    if !failing.swap(true, Ordering::Relaxed) {
+                        tracing::error!(%error, "the journal takes nothing for now; clients are told to try again");
+                    }
+                }
                 Err(error) => {
                     given.fetch_sub(bytes, Ordering::Relaxed);
-                    if !error.may_retry() && !broken.swap(true, Ordering::Relaxed) {
+                    if !broken.swap(true, Ordering::Relaxed) {
                         tracing::error!(%error, "the journal has failed; nothing is accepted until the gateway starts anew");
                     }
                 }

@@ -45,8 +45,8 @@ impl Default for JournalConfig {
 pub enum AppendError {
     #[error("frame of {bytes} bytes is larger than {FRAME_BYTES_MAX}")]
     TooLarge { bytes: usize },
-    #[error("the disk is full")]
-    NoSpace { source: Arc<io::Error> },
+    #[error("the disk is full: {} cannot grow", path.display())]
+    NoSpace { path: PathBuf, source: Arc<io::Error> },
     #[error("writing {} failed", path.display())]
     Write { path: PathBuf, source: Arc<io::Error> },
     #[error("syncing {} failed; the journal takes nothing more until it is opened anew", path.display())]
@@ -216,13 +216,8 @@ impl Journal {
         }
         self.allocated = offset;
         let full = source.kind() == io::ErrorKind::StorageFull;
-        let source = Arc::new(source);
-        if full {
-            AppendError::NoSpace { source }
-        } else {
-            let path = active.path.clone();
-            AppendError::Write { path, source }
-        }
+        let (path, source) = (active.path.clone(), Arc::new(source));
+        if full { AppendError::NoSpace { path, source } } else { AppendError::Write { path, source } }
     }
 
     /// Writes zeros ahead of `written` once the frames have used up those there were.
@@ -255,13 +250,8 @@ impl Journal {
         self.allocated = active.offset_of(self.end);
         self.start_segment().map_err(|source| {
             let full = source.kind() == io::ErrorKind::StorageFull;
-            let source = Arc::new(source);
-            if full {
-                AppendError::NoSpace { source }
-            } else {
-                let path = self.directory.join(segment_name(self.end));
-                AppendError::Write { path, source }
-            }
+            let (path, source) = (self.directory.join(segment_name(self.end)), Arc::new(source));
+            if full { AppendError::NoSpace { path, source } } else { AppendError::Write { path, source } }
         })
     }
 

@@ -44,8 +44,8 @@ pub struct PartitionConfig {
 pub enum PartitionAppendError {
     #[error("the log has no offsets left")]
     OffsetsExhausted,
-    #[error("the disk is full")]
-    NoSpace { source: io::Error },
+    #[error("the disk is full: {} cannot grow", path.display())]
+    NoSpace { path: PathBuf, source: io::Error },
     #[error("writing {} failed", path.display())]
     Write { path: PathBuf, source: io::Error },
     #[error("syncing {} failed; the log takes nothing more until it is opened anew", path.display())]
@@ -252,11 +252,11 @@ impl PartitionLog {
 
     fn roll(&mut self) -> Result<(), PartitionAppendError> {
         self.start_segment().map_err(|source| {
-            if source.kind() == io::ErrorKind::StorageFull {
-                return PartitionAppendError::NoSpace { source };
-            }
             let path = self.directory.join(segment_name(self.end));
-            PartitionAppendError::Write { path, source }
+            match source.kind() {
+                io::ErrorKind::StorageFull => PartitionAppendError::NoSpace { path, source },
+                _ => PartitionAppendError::Write { path, source },
+            }
         })
     }
 
@@ -275,19 +275,19 @@ impl PartitionLog {
     /// Takes back a write that failed in the middle.
     fn undo(&mut self, source: io::Error) -> PartitionAppendError {
         let active = self.active();
-        let path = active.path.clone();
+        let path = active.path.to_path_buf();
         if let Err(source) = active.file.truncate(active.size) {
             return self.poison(source);
         }
         match source.kind() {
-            io::ErrorKind::StorageFull => PartitionAppendError::NoSpace { source },
+            io::ErrorKind::StorageFull => PartitionAppendError::NoSpace { path, source },
             _ => PartitionAppendError::Write { path, source },
         }
     }
 
     fn poison(&mut self, source: io::Error) -> PartitionAppendError {
         let active = self.active();
-        let path = active.path.clone();
+        let path = active.path.to_path_buf();
         // The page cache may go on showing what the disk does not have: do not let a later open believe it.
         let _ = active.file.truncate(active.size);
         self.poisoned = Some(path.clone());

@@ -157,6 +157,35 @@ fn a_failed_sync_ends_the_journal_until_it_is_opened_anew() {
 }
 
 #[test]
+fn a_failing_read_is_named_and_damages_nothing() {
+    let disk = SimulatedDisk::new(1);
+    let (mut journal, _) = open(&disk);
+    let at = add(&mut journal, b"kept");
+    disk.inject(DiskFault::ReadFails);
+
+    let failed = journal.reader().read(at, 1).unwrap_err();
+
+    assert!(matches!(failed, ReadError::Io { position, .. } if position == at), "{failed}");
+    assert_eq!(payloads(&journal), [&b"kept"[..]]);
+}
+
+#[test]
+fn a_failing_read_at_open_refuses_and_changes_nothing() {
+    let disk = SimulatedDisk::new(1);
+    let (mut journal, _) = open(&disk);
+    add(&mut journal, b"kept");
+    drop(journal);
+    let before = disk.bytes(&first_segment());
+    disk.inject(DiskFault::ReadFails);
+
+    let refused = Journal::open(Arc::new(disk.clone()), &directory(), SMALL).unwrap_err();
+
+    assert!(refused.to_string().contains("00000000000000000000.journal"), "{refused}");
+    assert_eq!(disk.bytes(&first_segment()), before);
+    assert_eq!(payloads(&open(&disk).0), [&b"kept"[..]]);
+}
+
+#[test]
 fn a_full_disk_refuses_the_group_and_takes_later_ones() {
     let disk = SimulatedDisk::new(1);
     let (mut journal, _) = open(&disk);

@@ -212,6 +212,46 @@ fn a_failed_sync_ends_the_log_until_it_is_opened_anew() {
 }
 
 #[test]
+fn a_full_disk_refuses_the_batch_and_takes_later_ones() {
+    let disk = SimulatedDisk::new(1);
+    let mut log = filled(&disk, 2);
+    disk.inject(DiskFault::NoSpace);
+
+    let refused = log.append(&batch(1, 0, "v"), 0);
+    log.append(&batch(1, 0, "v"), 0).unwrap();
+
+    assert!(matches!(refused, Err(PartitionAppendError::NoSpace { .. })));
+    assert_eq!(base_offsets(&open(&disk).0, 0, 10_000), [0, 1, 2]);
+}
+
+#[test]
+fn a_failing_read_names_file_and_byte_and_damages_nothing() {
+    let disk = SimulatedDisk::new(1);
+    let log = filled(&disk, 2);
+    disk.inject(DiskFault::ReadFails);
+
+    let failed = log.read(1, 100).unwrap_err();
+
+    assert!(matches!(failed, PartitionReadError::Io { .. }));
+    assert!(failed.to_string().contains("00000000000000000000.log from byte 0"), "{failed}");
+    assert_eq!(base_offsets(&log, 1, 100), [1]);
+}
+
+#[test]
+fn a_failing_read_at_open_refuses_and_changes_nothing() {
+    let disk = SimulatedDisk::new(1);
+    drop(filled(&disk, 2));
+    let before = disk.bytes(&segment(0));
+    disk.inject(DiskFault::ReadFails);
+
+    let refused = PartitionLog::open(Arc::new(disk.clone()), &directory(), SMALL, &mut |_| {});
+
+    assert!(refused.is_err());
+    assert_eq!(disk.bytes(&segment(0)), before);
+    assert_eq!(base_offsets(&open(&disk).0, 0, 10_000), [0, 1]);
+}
+
+#[test]
 fn segments_are_as_they_were() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/partition-v2.bin");
     let disk = SimulatedDisk::new(1);

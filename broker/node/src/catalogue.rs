@@ -218,6 +218,13 @@ mod tests {
     }
 
     #[test]
+    fn a_cut_file_is_damage() {
+        let whole = encode(&contents());
+
+        assert!((0..whole.len()).all(|length| decode(&whole[..length], Path::new("x")).is_err()));
+    }
+
+    #[test]
     fn producer_ids_are_never_given_out_twice_even_by_another_process() {
         let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(1));
         let open = || Catalogue::open(disk.clone(), Path::new("/data"), || "c".to_owned()).unwrap();

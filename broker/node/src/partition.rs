@@ -175,8 +175,8 @@ impl Partition {
         match failed {
             PartitionReadError::OutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,
             PartitionReadError::Damaged { .. } => ErrorCode::CORRUPT_MESSAGE,
-            PartitionReadError::Io(_) | PartitionReadError::Batch(_) => {
-                error!(partition = self.name, error = %failed, "read failed");
+            PartitionReadError::Io { .. } | PartitionReadError::Batch(_) => {
+                error!(partition = self.name, error = %failed, cause = ?std::error::Error::source(failed), "read failed");
                 ErrorCode::KAFKA_STORAGE_ERROR
             }
         }

@@ -106,6 +106,7 @@ fn offer(hub: &Arc<Hub>, partition: &Arc<Partition>, batch: &RecordBatch) -> Pro
             Ok(position) => position.get(),
             Err(_) => {
                 partition.intake.lock().failed();
+                hub.metrics.rejected("journal", u64::from(records));
                 let _ = answer.send((NOT_NOW, -1));
                 return;
             }

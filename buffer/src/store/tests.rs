@@ -24,9 +24,12 @@ fn partition() -> TopicPartition {
 }
 
 fn open(disk: &SimulatedDisk) -> Opened {
+    try_open(disk).unwrap()
+}
+
+fn try_open(disk: &SimulatedDisk) -> Result<Opened, StoreError> {
     let trimming = |_: &TopicPartition| Trimming::WhenReplicated;
     Store::open(Arc::new(disk.clone()), Path::new("/buffer"), None, CAPACITY, GroupWait::default(), trimming)
-        .unwrap()
 }
 
 fn batch(sequence: i32, value: &str) -> RecordBatch {
@@ -228,6 +231,28 @@ fn a_state_file_that_says_what_no_log_reaches_is_refused() {
     state.partitions[0].1.next_ordinal = u64::MAX;
 
     assert!(State::read(&state.to_bytes()).is_err());
+}
+
+#[test]
+fn a_state_file_that_was_cut_is_refused() {
+    let bytes = golden_state().to_bytes();
+
+    assert!((0..bytes.len()).all(|length| State::read(&bytes.slice(..length)).is_err()));
+}
+
+#[test]
+fn a_journal_whose_state_file_is_missing_is_refused() {
+    let disk = SimulatedDisk::new(1);
+    let mut gateway = Life::begin(&disk);
+    let (_, hears) = gateway.offer(&batch(0, "first")).unwrap();
+    gateway.settle(&hears);
+    drop(gateway);
+    disk.remove(Path::new("/buffer/state")).unwrap();
+
+    let refused = try_open(&disk);
+
+    let said = refused.map(|_| ()).unwrap_err();
+    assert!(matches!(said, StoreError::State { source: StateError::Missing, .. }), "{said}");
 }
 
 #[test]

@@ -1,14 +1,15 @@
 //! Finding and reading batches.
 
 use std::io;
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use leeward_wire::record::header::{HEADER_BYTES, LENGTH_OVERHEAD_BYTES};
 use leeward_wire::record::{BatchError, RecordBatch};
 
 use super::PartitionLog;
-use crate::disk::{DiskFile, read_up_to};
+use super::segment::Readable;
+use crate::disk::read_up_to;
 use crate::limits::{BATCH_BYTES_MAX, INDEX_INTERVAL_BYTES};
 
 /// Why nothing could be read at an offset.
@@ -18,8 +19,8 @@ pub enum PartitionReadError {
     OutOfRange { offset: i64, start: i64, end: i64 },
     #[error("offsets {from} to {to} are damaged")]
     Damaged { from: i64, to: i64 },
-    #[error("reading failed")]
-    Io(#[from] io::Error),
+    #[error("reading {} from byte {at} on failed", path.display())]
+    Io { path: PathBuf, at: u64, source: io::Error },
     #[error("a stored batch is unreadable")]
     Batch(#[from] BatchError),
 }
@@ -27,7 +28,7 @@ pub enum PartitionReadError {
 /// Where to read; made under the log's lock, used without it.
 #[derive(Clone, Debug)]
 pub struct ReadPlan {
-    file: Arc<dyn DiskFile>,
+    segment: Readable,
     from: i64,
     at: u64,
     /// Where the readable bytes end.
@@ -63,7 +64,8 @@ impl PartitionLog {
             Some((begins, _)) => self.position_of_damage(after - 1, *begins),
             None => segment.size,
         };
-        Ok(Some(ReadPlan { file: segment.file.clone(), from, at: segment.index[entry].at, until, max_bytes }))
+        let at = segment.index[entry].at;
+        Ok(Some(ReadPlan { segment: segment.readable(), from, at, until, max_bytes }))
     }
 
     /// [`PartitionLog::plan_read`] and [`ReadPlan::read`] in one.
@@ -85,6 +87,7 @@ impl PartitionLog {
     /// [`PartitionReadError`].
     pub fn first_batch_since(&self, timestamp_ms: i64) -> Result<Option<RecordBatch>, PartitionReadError> {
         for segment in self.segments.iter().filter(|s| s.max_timestamp >= timestamp_ms) {
+            let readable = segment.readable();
             for (entry, _) in
                 segment.index.iter().enumerate().filter(|(_, e)| e.max_timestamp >= timestamp_ms)
             {
@@ -93,7 +96,7 @@ impl PartitionLog {
                 let damage = segment.damage.iter().map(|(_, at)| *at).find(|damage| *damage > at);
                 let until = damage.map_or(next, |damage| next.min(damage));
                 let mut offset = at;
-                while let Some(batch) = read_batch(&*segment.file, offset, until)? {
+                while let Some(batch) = read_batch(&readable, offset, until)? {
                     offset += batch.size_bytes() as u64;
                     if batch.max_timestamp() >= timestamp_ms && batch.next_offset() > self.start {
                         return Ok(Some(batch));
@@ -125,7 +128,7 @@ impl ReadPlan {
         let wanted = self.max_bytes.saturating_add(2 * INDEX_INTERVAL_BYTES as usize);
         let mut at = self.at;
         loop {
-            let chunk = fill(&*self.file, at, self.until, wanted)?;
+            let chunk = fill(&self.segment, at, self.until, wanted)?;
             let mut skipped = 0;
             while let Some(extent) = Extent::of(chunk.get(skipped..).unwrap_or(&[]))? {
                 if extent.last_offset >= self.from {
@@ -149,7 +152,7 @@ impl ReadPlan {
         size: usize,
     ) -> Result<Bytes, PartitionReadError> {
         if skipped + size > chunk.len() {
-            let batch = fill(&*self.file, at + skipped as u64, self.until, size)?;
+            let batch = fill(&self.segment, at + skipped as u64, self.until, size)?;
             if batch.len() < size {
                 return Err(BatchError::Truncated { bytes: batch.len() }.into());
             }
@@ -197,24 +200,21 @@ fn field<const N: usize>(header: &[u8; HEADER_BYTES], at: usize) -> [u8; N] {
 }
 
 /// Bytes from `at` on: `wanted`, or fewer where `until` comes first.
-fn fill(file: &dyn DiskFile, at: u64, until: u64, wanted: usize) -> io::Result<Vec<u8>> {
+fn fill(segment: &Readable, at: u64, until: u64, wanted: usize) -> Result<Vec<u8>, PartitionReadError> {
     let available = usize::try_from(until.saturating_sub(at)).unwrap_or(usize::MAX);
     let mut bytes = vec![0; available.min(wanted)];
-    let filled = read_up_to(file, at, &mut bytes)?;
+    let failed = |source| PartitionReadError::Io { path: segment.path.to_path_buf(), at, source };
+    let filled = read_up_to(&*segment.file, at, &mut bytes).map_err(failed)?;
     bytes.truncate(filled);
     Ok(bytes)
 }
 
 /// The batch at `at`; `None` where none begins before `until`.
-pub(super) fn read_batch(
-    file: &dyn DiskFile,
-    at: u64,
-    until: u64,
-) -> Result<Option<RecordBatch>, PartitionReadError> {
-    let header = fill(file, at, until, HEADER_BYTES)?;
+fn read_batch(segment: &Readable, at: u64, until: u64) -> Result<Option<RecordBatch>, PartitionReadError> {
+    let header = fill(segment, at, until, HEADER_BYTES)?;
     let Some(extent) = Extent::of(&header)? else {
         return Ok(None);
     };
-    let bytes = fill(file, at, until, extent.size)?;
+    let bytes = fill(segment, at, until, extent.size)?;
     Ok(Some(RecordBatch::parse(bytes.into())?))
 }

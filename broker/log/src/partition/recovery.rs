@@ -182,7 +182,7 @@ impl Walk<'_> {
 
     fn lost(&mut self, segment: &Segment, bytes: u64, from: i64, to: i64) -> io::Result<()> {
         let copy = if bytes > 0 { Some(self.copy(segment, bytes)?) } else { None };
-        let file = segment.path.clone();
+        let file = segment.path.to_path_buf();
         let at = segment.size;
         self.recovered.report.damage.push(DamagedOffsets { file, at, bytes, from, to, copy });
         Ok(())
@@ -192,7 +192,7 @@ impl Walk<'_> {
         let copy = self.copy(segment, bytes)?;
         segment.file.truncate(segment.size)?;
         segment.file.sync_data()?;
-        let file = segment.path.clone();
+        let file = segment.path.to_path_buf();
         let offset = segment.size;
         self.recovered.report.torn_tail = Some(TornTail { file, offset, bytes, copy });
         Ok(())

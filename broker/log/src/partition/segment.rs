@@ -1,7 +1,7 @@
 //! One file of a partition's log, with its sparse index in memory.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use leeward_wire::record::RecordBatch;
@@ -33,10 +33,17 @@ pub(super) struct IndexEntry {
     pub(super) max_timestamp: i64,
 }
 
+/// What reading a segment needs, without the log's lock.
+#[derive(Clone, Debug)]
+pub(super) struct Readable {
+    pub(super) path: Arc<Path>,
+    pub(super) file: Arc<dyn DiskFile>,
+}
+
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) base: i64,
-    pub(super) path: PathBuf,
+    pub(super) path: Arc<Path>,
     pub(super) file: Arc<dyn DiskFile>,
     /// Bytes of the file that hold batches.
     pub(super) size: u64,
@@ -48,7 +55,19 @@ pub(super) struct Segment {
 
 impl Segment {
     pub(super) fn new(base: i64, path: PathBuf, file: Arc<dyn DiskFile>) -> Self {
-        Self { base, path, file, size: 0, max_timestamp: -1, index: Vec::new(), damage: Vec::new() }
+        Self {
+            base,
+            path: path.into(),
+            file,
+            size: 0,
+            max_timestamp: -1,
+            index: Vec::new(),
+            damage: Vec::new(),
+        }
+    }
+
+    pub(super) fn readable(&self) -> Readable {
+        Readable { path: Arc::clone(&self.path), file: Arc::clone(&self.file) }
     }
 
     /// Writes a batch behind the last one; it counts once it is noted.
