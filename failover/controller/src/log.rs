@@ -15,6 +15,8 @@ pub use self::{format::FormatError, redb::RedbLog};
 pub enum LogError {
     #[error("decision log at {path}: {reason}")]
     Storage { path: String, reason: String },
+    #[error("decision log at {path} lacks entry {index}, and has later ones")]
+    Missing { path: String, index: u64 },
     #[error("entry {index} of the decision log is damaged")]
     Format { index: u64, source: FormatError },
 }

@@ -1,5 +1,7 @@
 //! Why a link does not do what it was asked.
 
+use std::path::PathBuf;
+
 use leeward_client::ClusterError;
 use leeward_model::{ClusterId, FencingEpoch, TopicName};
 
@@ -18,8 +20,10 @@ pub enum LinkError {
     Cluster(#[from] ClusterError),
     #[error("topic {topic} cannot be read: {why}")]
     Unreadable { topic: TopicName, why: String },
-    #[error("local copy of the map failed: {0}")]
-    Local(String),
+    #[error("map of the opposite link is damaged: {0}")]
+    Map(String),
+    #[error("local copy of the map in {} failed: {why}; without it the topic at the target is read", file.display())]
+    Local { file: PathBuf, why: String },
 }
 
 /// An error with all its causes in one line.

@@ -74,7 +74,7 @@ fn turned(
         return Ok(None);
     }
     let runs: Vec<_> = theirs.runs.values().copied().collect();
-    let map = OffsetMap::load(runs, sealed_at).map_err(|damaged| LinkError::Local(damaged.to_string()))?;
+    let map = OffsetMap::load(runs, sealed_at).map_err(|error| LinkError::Map(error.to_string()))?;
     let end_here = SourceOffset::from_wire(end_here).unwrap_or(SourceOffset::FIRST);
     let inverse = map.inverse(sealed_at, end_here);
     let own_runs: Vec<_> = own.runs.values().copied().collect();

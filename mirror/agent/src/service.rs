@@ -46,7 +46,7 @@ fn refused(error: &LinkError) -> Status {
             Status::failed_precondition(text)
         }
         LinkError::Ending | LinkError::Cluster(_) => Status::unavailable(text),
-        LinkError::Unreadable { .. } | LinkError::Local(_) => Status::internal(text),
+        LinkError::Unreadable { .. } | LinkError::Map(_) | LinkError::Local { .. } => Status::internal(text),
     }
 }
 

@@ -1,12 +1,21 @@
 //! One voter's journal, and its notes about seals, in one redb file: every commit is fsynced.
+//!
+//! The file is opened again after a failure: what it holds then counts. Each opening checks every page and writes what
+//! it found anew, for after a failed sync the page cache may show what the disk does not have.
+
+mod medium;
+#[cfg(test)]
+mod tests;
 
 use std::{path::Path, sync::Arc};
 
 use futures::future::BoxFuture;
 use leeward_failover_core::Entry;
 use leeward_model::{RegionName, TopicName};
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use parking_lot::Mutex;
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
+use self::medium::{FileMedium, Medium};
 use super::{DecisionLog, LogError, format};
 use crate::clock::BootMoment;
 
@@ -21,7 +30,9 @@ const LEASES: TableDefinition<&str, (&str, u64)> = TableDefinition::new("leases"
 /// A journal in a file that one process has open at a time.
 #[derive(Clone)]
 pub struct RedbLog {
-    database: Arc<Database>,
+    medium: Arc<dyn Medium>,
+    /// `None` after a failure: the next one who needs it opens it again.
+    database: Arc<Mutex<Option<Database>>>,
     path: Arc<str>,
 }
 
@@ -36,24 +47,16 @@ impl RedbLog {
     ///
     /// # Errors
     ///
-    /// [`LogError::Storage`] where the file cannot be opened, or another process has it.
+    /// [`LogError::Storage`] where the file cannot be opened, is damaged, or another process has it.
     pub fn open(folder: &Path) -> Result<Self, LogError> {
-        let path = folder.join("decisions.redb");
-        let named: Arc<str> = path.display().to_string().into();
-        let failed = |error: &dyn std::fmt::Display| LogError::Storage {
-            path: named.to_string(),
-            reason: error.to_string(),
-        };
-        std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
-        let database = Database::create(&path).map_err(|error| failed(&error))?;
-        let log = Self { database: Arc::new(database), path: named };
-        log.write(|transaction| {
-            transaction.open_table(ENTRIES)?;
-            transaction.open_table(SEALED)?;
-            transaction.open_table(SERVING)?;
-            transaction.open_table(LEASES)?;
-            Ok(())
-        })?;
+        let medium = FileMedium::new(folder);
+        let path = medium.path().display().to_string();
+        Self::on(Arc::new(medium), &path)
+    }
+
+    fn on(medium: Arc<dyn Medium>, path: &str) -> Result<Self, LogError> {
+        let log = Self { medium, database: Arc::default(), path: path.into() };
+        log.with(|_| Ok(()))?;
         Ok(log)
     }
 
@@ -61,17 +64,36 @@ impl RedbLog {
         LogError::Storage { path: self.path.to_string(), reason: error.to_string() }
     }
 
+    /// Uses the file, opening it where it is not open. After a failure it is closed: redb takes nothing more then.
+    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, LogError> {
+        let mut database = self.database.lock();
+        let attempt = || -> Result<T, redb::Error> {
+            if database.is_none() {
+                let opened = self.medium.open()?;
+                let transaction = opened.begin_write()?;
+                write_anew(&transaction)?;
+                transaction.commit()?;
+                *database = Some(opened);
+            }
+            work(database.as_ref().expect("opened above"))
+        };
+        let outcome = attempt();
+        outcome.map_err(|error| {
+            *database = None;
+            self.storage(&error)
+        })
+    }
+
     fn write<T>(
         &self,
-        change: impl FnOnce(&redb::WriteTransaction) -> Result<T, redb::Error>,
+        change: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, LogError> {
-        let attempt = || {
-            let transaction = self.database.begin_write()?;
+        self.with(|database| {
+            let transaction = database.begin_write()?;
             let value = change(&transaction)?;
             transaction.commit()?;
             Ok(value)
-        };
-        attempt().map_err(|error: redb::Error| self.storage(&error))
+        })
     }
 
     fn append_now(&self, entries: &[Vec<u8>]) -> Result<(), LogError> {
@@ -86,18 +108,18 @@ impl RedbLog {
     }
 
     fn read_now(&self) -> Result<Vec<Entry>, LogError> {
-        let raw = || -> Result<Vec<(u64, Vec<u8>)>, redb::Error> {
-            let table = self.database.begin_read()?.open_table(ENTRIES)?;
-            let mut raw = Vec::new();
-            for row in table.iter()? {
-                let (index, bytes) = row?;
-                raw.push((index.value(), bytes.value().to_vec()));
-            }
-            Ok(raw)
-        };
-        let raw = raw().map_err(|error| self.storage(&error))?;
-        raw.into_iter()
-            .map(|(index, bytes)| format::decode(&bytes).map_err(|source| LogError::Format { index, source }))
+        let rows = self.with(|database| {
+            let transaction = database.begin_read()?;
+            rows(&transaction.open_table(ENTRIES)?)
+        })?;
+        (0..)
+            .zip(rows)
+            .map(|(expected, (index, bytes))| {
+                if index != expected {
+                    return Err(LogError::Missing { path: self.path.to_string(), index: expected });
+                }
+                format::decode(&bytes).map_err(|source| LogError::Format { index, source })
+            })
             .collect()
     }
 
@@ -122,8 +144,8 @@ impl RedbLog {
     /// What topics of this region had before they were sealed.
     pub(crate) fn sealed(&self, region: &RegionName) -> Result<Vec<(TopicName, Option<u64>)>, LogError> {
         let prefix = format!("{region}/");
-        let read = || -> Result<Vec<(String, u64)>, redb::Error> {
-            let table = self.database.begin_read()?.open_table(SEALED)?;
+        let noted = self.with(|database| {
+            let table = database.begin_read()?.open_table(SEALED)?;
             let mut noted = Vec::new();
             for row in table.range(prefix.as_str()..)? {
                 let (key, bytes) = row?;
@@ -131,8 +153,7 @@ impl RedbLog {
                 noted.push((topic.to_owned(), bytes.value()));
             }
             Ok(noted)
-        };
-        let noted = read().map_err(|error| self.storage(&error))?;
+        })?;
         let topic = |(name, bytes): (String, u64)| {
             TopicName::new(&name).ok().map(|topic| (topic, (bytes > 0).then_some(bytes)))
         };
@@ -154,10 +175,7 @@ impl RedbLog {
 
     /// Whether this region served when that was last noted.
     pub(crate) fn serves(&self, region: &RegionName) -> Result<bool, LogError> {
-        let read = || -> Result<bool, redb::Error> {
-            Ok(self.database.begin_read()?.open_table(SERVING)?.get(region.as_str())?.is_some())
-        };
-        read().map_err(|error| self.storage(&error))
+        self.with(|database| Ok(database.begin_read()?.open_table(SERVING)?.get(region.as_str())?.is_some()))
     }
 
     /// Notes when this region's lease ends, for the process after this one.
@@ -171,15 +189,14 @@ impl RedbLog {
 
     /// When this region's lease ends, as far as that was noted.
     pub(crate) fn lease(&self, region: &RegionName) -> Result<Option<BootMoment>, LogError> {
-        let read = || -> Result<Option<BootMoment>, redb::Error> {
-            let table = self.database.begin_read()?.open_table(LEASES)?;
+        self.with(|database| {
+            let table = database.begin_read()?.open_table(LEASES)?;
             let noted = table.get(region.as_str())?;
             Ok(noted.map(|noted| {
                 let (boot, micros) = noted.value();
                 BootMoment { boot: boot.to_owned(), micros }
             }))
-        };
-        read().map_err(|error| self.storage(&error))
+        })
     }
 
     /// Forgets the notes on these topics: their seal is lifted.
@@ -216,62 +233,47 @@ impl DecisionLog for RedbLog {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use leeward_model::WallTime;
-
-    use super::*;
-
-    fn paused(at: i64) -> Entry {
-        Entry::Paused { by: "ada".into(), at: WallTime::from_millis(at) }
+fn rows(table: &impl ReadableTable<u64, &'static [u8]>) -> Result<Vec<(u64, Vec<u8>)>, redb::Error> {
+    let mut rows = Vec::new();
+    for row in table.iter()? {
+        let (index, bytes) = row?;
+        rows.push((index.value(), bytes.value().to_vec()));
     }
+    Ok(rows)
+}
 
-    #[tokio::test]
-    async fn entries_survive_the_process_in_their_order() {
-        let folder = tempfile::tempdir().expect("a folder");
-        {
-            let log = RedbLog::open(folder.path()).expect("opened");
-            log.append(&[paused(1), paused(2)]).await.expect("durable");
-            log.append(&[paused(3)]).await.expect("durable");
-        }
-
-        let read = RedbLog::open(folder.path()).expect("opened").read().await.expect("read");
-
-        assert_eq!(read, [paused(1), paused(2), paused(3)]);
+/// Writes every row again, which makes the tables where they are missing.
+fn write_anew(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    let mut entries = transaction.open_table(ENTRIES)?;
+    for (index, bytes) in rows(&entries)? {
+        entries.insert(index, bytes.as_slice())?;
     }
-
-    #[test]
-    fn the_first_note_of_a_seal_stays() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let log = RedbLog::open(folder.path()).expect("opened");
-        let region = RegionName::new("a").expect("legal");
-        let topic = TopicName::new("orders").expect("legal");
-
-        log.note_sealed(&region, &[(topic.clone(), Some(7))]).expect("noted");
-        log.note_sealed(&region, &[(topic.clone(), Some(0))]).expect("noted");
-
-        assert_eq!(log.sealed(&region).expect("read"), [(topic, Some(7))]);
+    let mut sealed = transaction.open_table(SEALED)?;
+    let mut notes = Vec::new();
+    for row in sealed.iter()? {
+        let (key, bytes) = row?;
+        notes.push((key.value().to_owned(), bytes.value()));
     }
-
-    #[test]
-    fn a_region_serves_until_the_note_is_taken_back() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let log = RedbLog::open(folder.path()).expect("opened");
-        let region = RegionName::new("a").expect("legal");
-
-        let before = log.serves(&region).expect("read");
-        log.note_serving(&region, true).expect("noted");
-        let during = log.serves(&region).expect("read");
-        log.note_serving(&region, false).expect("noted");
-
-        assert_eq!([before, during, log.serves(&region).expect("read")], [false, true, false]);
+    for (key, bytes) in notes {
+        sealed.insert(key.as_str(), bytes)?;
     }
-
-    #[test]
-    fn one_journal_is_open_once() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let _first = RedbLog::open(folder.path()).expect("opened");
-
-        assert!(RedbLog::open(folder.path()).is_err());
+    let mut serving = transaction.open_table(SERVING)?;
+    let mut regions = Vec::new();
+    for row in serving.iter()? {
+        regions.push(row?.0.value().to_owned());
     }
+    for region in regions {
+        serving.insert(region.as_str(), ())?;
+    }
+    let mut leases = transaction.open_table(LEASES)?;
+    let mut ends = Vec::new();
+    for row in leases.iter()? {
+        let (region, end) = row?;
+        let (boot, micros) = end.value();
+        ends.push((region.value().to_owned(), boot.to_owned(), micros));
+    }
+    for (region, boot, micros) in ends {
+        leases.insert(region.as_str(), (boot.as_str(), micros))?;
+    }
+    Ok(())
 }

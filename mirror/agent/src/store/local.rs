@@ -1,10 +1,18 @@
 //! The local copy: maps, the newest epoch, the positions that were carried over. All of it can be deleted.
 
-use std::path::Path;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use leeward_mirror_core::map::{MapRecord, decode, encode_key, encode_value};
 use leeward_model::{FencingEpoch, PartitionIndex, TopicId};
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use parking_lot::Mutex;
+use redb::{
+    Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageError,
+    TableDefinition,
+};
+use tracing::error;
 
 use super::Stored;
 use crate::LinkError;
@@ -16,67 +24,186 @@ const FILE: &str = "link.redb";
 
 /// The database in a link's folder.
 #[derive(Debug)]
-pub(crate) struct Local(Database);
-
-fn local(error: impl std::fmt::Display) -> LinkError {
-    LinkError::Local(error.to_string())
+pub(crate) struct Local {
+    path: PathBuf,
+    /// `None` after a failure: the next one who needs it opens it again.
+    database: Mutex<Option<Database>>,
 }
 
 impl Local {
+    /// Opens the copy, or begins one. A damaged one is set aside: the topic at the target has all that counts.
     pub(crate) fn open(folder: &Path) -> Result<Self, LinkError> {
-        std::fs::create_dir_all(folder).map_err(local)?;
-        let database = Database::create(folder.join(FILE)).map_err(local)?;
-        let transaction = database.begin_write().map_err(local)?;
-        transaction.open_table(MAP).map_err(local)?;
-        transaction.open_table(META).map_err(local)?;
-        transaction.commit().map_err(local)?;
-        Ok(Self(database))
+        let local = Self { path: folder.join(FILE), database: Mutex::new(None) };
+        std::fs::create_dir_all(folder).map_err(|error| local.failed(&error))?;
+        local.with(|_| Ok(()))?;
+        Ok(local)
     }
 
+    /// Everything in the copy.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Local`] where a record of it is damaged: a map with a hole translates wrongly.
     pub(crate) fn load(&self) -> Result<Stored, LinkError> {
-        let mut stored = Stored::default();
-        let transaction = self.0.begin_read().map_err(local)?;
-        let table = transaction.open_table(MAP).map_err(local)?;
-        for entry in table.iter().map_err(local)? {
-            let (key, value) = entry.map_err(local)?;
-            if let Ok((topic, partition, record)) = decode(key.value(), Some(value.value())) {
-                stored.apply(topic, partition, record);
+        let rows = self.with(|database| {
+            let table = database.begin_read()?.open_table(MAP)?;
+            let mut rows = Vec::new();
+            for row in table.iter()? {
+                let (key, value) = row?;
+                rows.push((key.value().to_vec(), value.value().to_vec()));
             }
+            Ok(rows)
+        })?;
+        let mut stored = Stored::default();
+        for (key, value) in rows {
+            let (topic, partition, record) =
+                decode(&key, Some(&value)).map_err(|error| self.failed(&error))?;
+            stored.apply(topic, partition, record);
         }
         Ok(stored)
     }
 
     /// Writes a copy of what the topic has; a crash may lose the newest of it.
     pub(crate) fn write(&self, changes: &[(TopicId, PartitionIndex, MapRecord)]) -> Result<(), LinkError> {
-        let mut transaction = self.0.begin_write().map_err(local)?;
-        transaction.set_durability(Durability::None).map_err(local)?;
-        {
-            let mut table = transaction.open_table(MAP).map_err(local)?;
-            for (topic, partition, record) in changes {
-                let key = encode_key(*topic, *partition, record);
-                match encode_value(record) {
-                    Some(value) => table.insert(key.as_slice(), value.as_slice()).map_err(local)?,
-                    None => table.remove(key.as_slice()).map_err(local)?,
-                };
+        self.with(|database| {
+            let mut transaction = database.begin_write()?;
+            transaction.set_durability(Durability::None)?;
+            {
+                let mut table = transaction.open_table(MAP)?;
+                for (topic, partition, record) in changes {
+                    let key = encode_key(*topic, *partition, record);
+                    match encode_value(record) {
+                        Some(value) => table.insert(key.as_slice(), value.as_slice())?,
+                        None => table.remove(key.as_slice())?,
+                    };
+                }
             }
-        }
-        transaction.commit().map_err(local)
+            Ok(transaction.commit()?)
+        })
     }
 
     /// The lowest epoch that the link may run under.
     pub(crate) fn required_epoch(&self) -> Result<FencingEpoch, LinkError> {
-        let transaction = self.0.begin_read().map_err(local)?;
-        let table = transaction.open_table(META).map_err(local)?;
-        let epoch = table.get(SEALED_BELOW).map_err(local)?.map_or(1, |epoch| epoch.value());
+        let epoch = self.with(|database| {
+            let table = database.begin_read()?.open_table(META)?;
+            Ok(table.get(SEALED_BELOW)?.map_or(1, |epoch| epoch.value()))
+        })?;
         Ok(FencingEpoch::from_wire(epoch).unwrap_or(FencingEpoch::FIRST))
     }
 
     pub(crate) fn require_epoch(&self, epoch: FencingEpoch) -> Result<(), LinkError> {
-        let transaction = self.0.begin_write().map_err(local)?;
-        {
-            let mut table = transaction.open_table(META).map_err(local)?;
-            table.insert(SEALED_BELOW, epoch.to_wire()).map_err(local)?;
+        self.with(|database| {
+            let transaction = database.begin_write()?;
+            transaction.open_table(META)?.insert(SEALED_BELOW, epoch.to_wire())?;
+            Ok(transaction.commit()?)
+        })
+    }
+
+    /// Uses the file, opening it where it is not open. After a failure it is closed: redb takes nothing more then.
+    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, LinkError> {
+        let mut database = self.database.lock();
+        let attempt = || -> Result<T, redb::Error> {
+            if database.is_none() {
+                *database = Some(self.open_database()?);
+            }
+            work(database.as_ref().expect("opened above"))
+        };
+        let outcome = attempt();
+        outcome.map_err(|error| {
+            *database = None;
+            self.failed(&error)
+        })
+    }
+
+    fn open_database(&self) -> Result<Database, redb::Error> {
+        let mut builder = Builder::new();
+        builder.set_check_integrity_on_open(true);
+        let database = match builder.create(&self.path) {
+            Err(error) if is_damage(&error) => {
+                let aside = self.path.with_extension("redb.damaged");
+                error!(file = %self.path.display(), aside = %aside.display(), %error,
+                    "local copy of the map is damaged and set aside; the topic at the target has all of it");
+                std::fs::rename(&self.path, &aside)?;
+                builder.create(&self.path)?
+            }
+            opened => opened?,
+        };
+        let transaction = database.begin_write()?;
+        transaction.open_table(MAP)?;
+        transaction.open_table(META)?;
+        transaction.commit()?;
+        Ok(database)
+    }
+
+    fn failed(&self, error: &dyn std::fmt::Display) -> LinkError {
+        LinkError::Local { file: self.path.clone(), why: error.to_string() }
+    }
+}
+
+/// Whether the file is not what redb wrote, rather than out of reach for now.
+fn is_damage(error: &DatabaseError) -> bool {
+    match error {
+        DatabaseError::Storage(StorageError::Corrupted(_)) => true,
+        DatabaseError::Storage(StorageError::Io(error)) => {
+            matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
         }
-        transaction.commit().map_err(local)
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use leeward_model::{TargetOffset, TopicId};
+
+    use super::*;
+
+    fn change(partition: i32, target: i64) -> (TopicId, PartitionIndex, MapRecord) {
+        let topic = TopicId::from_wire([7; 16]).expect("not the zero id");
+        let target = TargetOffset::from_wire(target).expect("not negative");
+        let partition = PartitionIndex::from_wire(partition).expect("not negative");
+        (topic, partition, MapRecord::Checkpoint { target, target_topic: topic })
+    }
+
+    #[test]
+    fn a_damaged_copy_is_set_aside_and_begun_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let local = Local::open(folder.path()).expect("opened");
+        for partition in 0..50 {
+            local.write(&[change(partition, 9)]).expect("written");
+        }
+        local.require_epoch(FencingEpoch::FIRST.next()).expect("durable");
+        drop(local);
+        let file = folder.path().join(FILE);
+        let whole = std::fs::read(&file).expect("there");
+        let used: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] != 0).collect();
+        for at in used.into_iter().step_by(307) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << (at % 8);
+            std::fs::write(&file, &bytes).expect("written");
+
+            let loaded = Local::open(folder.path()).and_then(|local| local.load());
+
+            if let Ok(stored) = loaded {
+                let found = stored.partitions.len();
+                assert!(found == 50 || found == 0, "byte {at}: {found} of 50");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_copy_is_set_aside_and_begun_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let local = Local::open(folder.path()).expect("opened");
+        local.write(&[change(0, 9)]).expect("written");
+        drop(local);
+        let file = folder.path().join(FILE);
+        let whole = std::fs::read(&file).expect("there");
+        for length in [0, 64, 4096, whole.len() / 2] {
+            std::fs::write(&file, &whole[..length]).expect("cut");
+
+            let local = Local::open(folder.path()).expect("begun anew");
+
+            assert!(local.load().expect("read").is_empty(), "{length}");
+        }
     }
 }
