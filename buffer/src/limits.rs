@@ -91,6 +91,10 @@ pub const REQUEST_FRAME_BYTES_MAX: usize = 64 << 20;
 /// Time that a region has for a request that asks for no longer one.
 pub const RELAY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Time after a move of the acting region in which a position that the new one does not have is not called out of
+/// range: members of groups find out within their session timeout that they have to rejoin, and read their positions anew.
+pub const REJOIN_WAIT_MAX: Duration = Duration::from_secs(60);
+
 /// Time that the acting region has for a question about topics before the answer comes from memory.
 pub const METADATA_TIMEOUT: Duration = Duration::from_millis(1500);
 

@@ -9,9 +9,10 @@ use leeward_model::{GroupName, RegionName, TopicPartition};
 use leeward_wire::api::{FindCoordinatorRequest, FindCoordinatorResponse, ResponseBody};
 use leeward_wire::{ApiKey, Reader, Request, RequestHeader};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::hub::{Hub, Region};
-use crate::limits::RELAY_TIMEOUT;
+use crate::limits::{REJOIN_WAIT_MAX, RELAY_TIMEOUT};
 
 /// Whose coordinator `FindCoordinator` asks for: a transactional id's.
 pub(super) const TRANSACTION_KEY: i8 = 1;
@@ -26,6 +27,8 @@ pub(super) struct Upstream {
     lane: Lane,
     acting: watch::Receiver<Option<RegionName>>,
     used: Option<Arc<Region>>,
+    /// When this client's requests began to go to another region than those before.
+    moved_at: Option<Instant>,
 }
 
 impl Drop for Upstream {
@@ -36,7 +39,7 @@ impl Drop for Upstream {
 
 impl Upstream {
     pub(super) fn new(hub: &Arc<Hub>) -> Self {
-        Self { hub: hub.clone(), lane: Lane::own(), acting: hub.watch_acting(), used: None }
+        Self { hub: hub.clone(), lane: Lane::own(), acting: hub.watch_acting(), used: None, moved_at: None }
     }
 
     fn forget(&mut self) {
@@ -49,6 +52,7 @@ impl Upstream {
     pub(super) fn cluster(&mut self) -> Result<Arc<Cluster>, NoAnswer> {
         let acting = self.hub.acting().ok_or(NoAnswer)?;
         if self.used.as_ref().is_some_and(|used| used.name != acting.name) {
+            self.moved_at = Some(Instant::now());
             self.forget();
         }
         self.used = Some(acting.clone());
@@ -79,6 +83,11 @@ impl Upstream {
             () = moved => Err(NoAnswer),
             done = what(self, cluster) => done,
         }
+    }
+
+    /// Whether the client may still go by what another region told it.
+    pub(super) fn has_just_moved(&self) -> bool {
+        self.moved_at.is_some_and(|at| at.elapsed() < REJOIN_WAIT_MAX)
     }
 
     pub(super) fn want_leaders(&self) {

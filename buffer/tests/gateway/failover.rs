@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use leeward_client::Cluster;
+use leeward_client::{Cluster, FetchFrom, FetchPlan, Fetcher};
 use leeward_faults::{Cut, Proxy, Shape};
 use leeward_node::{Endpoint, NodeConfig};
 use leeward_proto::control::{Grant, PromotedPartition};
+use leeward_wire::ErrorCode;
 
 use super::harness::*;
 
@@ -53,6 +54,34 @@ async fn the_survivor_gets_what_the_mirror_did_not_bring() {
     assert_eq!(settled(&at_b, 140).await, numbered(0, 140));
     let report = controller.await_report(|report| report.epoch == 2).await;
     assert_eq!(report.forwarding_to, "b");
+}
+
+/// What fetching from far beyond the end is answered with, on the fetcher's own connection.
+async fn beyond_the_end(fetcher: &mut Fetcher) -> ErrorCode {
+    fetcher.set(orders(), FetchFrom::offset(5000));
+    let plan = FetchPlan { max_wait: Duration::from_millis(50), ..FetchPlan::default() };
+    fetcher.fetch(&plan).await.unwrap()[0].error
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_position_that_the_survivor_lacks_is_not_out_of_range_before_members_could_rejoin() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (node(&dir.path().join("a")).await, node(&dir.path().join("b")).await);
+    let mut controller = Controller::start().await;
+    let mut config = config(&dir.path().join("buffer"), &[("a", a.addr()), ("b", b.addr())]);
+    config.controllers = vec![controller.address.clone()];
+    controller.grant(granted(1, "a"));
+    let (_gateway, through) = start(config).await;
+    controller.await_report(|report| report.forwarding_to == "a").await;
+    let leader = through.leader(&orders()).await.unwrap();
+    let mut fetcher = Fetcher::new(&through, leader.broker);
+    let before = beyond_the_end(&mut fetcher).await;
+
+    controller.grant(promoted(2, "a", "b", 0));
+    controller.await_report(|report| report.epoch == 2 && report.forwarding_to == "b").await;
+
+    assert_eq!(before, ErrorCode::OFFSET_OUT_OF_RANGE);
+    assert_eq!(beyond_the_end(&mut fetcher).await, ErrorCode::NOT_LEADER_OR_FOLLOWER);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
