@@ -214,6 +214,9 @@ pub(crate) enum DrillCommand {
         /// For regions that are not embedded: a file with the id of a process that the drill may kill.
         #[arg(long = "pid-file", value_name = "REGION=FILE")]
         pid_files: Vec<String>,
+        /// For regions that are not embedded: what mirrors and agents of other regions go through to reach it.
+        #[arg(long = "link-bootstrap", value_name = "REGION=HOST:PORT")]
+        link_bootstraps: Vec<String>,
         /// Keeps the regions' data and the processes' logs.
         #[arg(long)]
         keep: bool,

@@ -3,6 +3,7 @@
 mod bound;
 mod check;
 mod expect;
+mod fault;
 mod load;
 mod step;
 
@@ -24,11 +25,9 @@ use crate::{
 };
 pub use bound::{Bound, Comparison};
 pub use expect::{DuplicatesExpected, Expect, Lost, Order, PhasesExpected, Through};
+pub use fault::{Fault, LinkDirection, LinkEnds, ProcessTarget, RegionDownHow};
 pub use load::{Acks, ClientKind, ConsumeLoad, Load, ProduceLoad, Rate};
-pub use step::{
-    Action, AwaitedEvent, Cleanup, CleanupAction, CleanupCondition, EventKind, Fault, LinkDirection,
-    LinkEnds, ProcessTarget, RegionDownHow, Step, StepKind,
-};
+pub use step::{Action, AwaitedEvent, Cleanup, CleanupAction, CleanupCondition, EventKind, Step, StepKind};
 
 /// A checked drill. Whether its regions exist is checked by [`check_targets`], with the topology at hand.
 #[derive(Clone, Debug, PartialEq)]

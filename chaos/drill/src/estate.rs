@@ -9,7 +9,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use leeward_faults::{Cut, Evidence, ProcessError, Proxy, ProxyError, Shape, SpawnedProcess, kill_by_file};
+use leeward_faults::{
+    Evidence, ProcessError, Proxy, ProxyCounters, ProxyError, Shape, SpawnedProcess, kill_by_file,
+};
 use leeward_model::RegionName;
 use leeward_policies::{Kafka, Topology};
 use tokio::{process::Command, time::timeout};
@@ -46,6 +48,8 @@ pub struct EstatePlan {
     pub folder: PathBuf,
     /// By region that is not embedded: files with the ids of its processes.
     pub pid_files: BTreeMap<RegionName, Vec<PathBuf>>,
+    /// By region that is not embedded: what other regions' mirrors and agents go through to reach it.
+    pub link_bootstraps: BTreeMap<RegionName, Vec<String>>,
 }
 
 struct Member {
@@ -72,7 +76,13 @@ impl Estate {
     ///
     /// [`EstateError`].
     pub async fn start(plan: EstatePlan) -> Result<Self, EstateError> {
-        let addresses = Addresses::choose(&plan.topology).map_err(|source| EstateError::Ports { source })?;
+        let mut addresses =
+            Addresses::choose(&plan.topology).map_err(|source| EstateError::Ports { source })?;
+        for (region, there) in &mut addresses.regions {
+            if let Some(bootstrap) = plan.link_bootstraps.get(region) {
+                there.link_bootstrap.clone_from(bootstrap);
+            }
+        }
         let mut between = BTreeMap::new();
         for (region, ports) in &addresses.regions {
             if let Some(target) = ports.link_listen {
@@ -161,19 +171,16 @@ impl Estate {
         Ok(process.resume()?)
     }
 
-    /// Cuts the network between the regions, as seen from those that go to `region`.
-    pub fn cut(&self, region: &RegionName, cut: Cut) {
+    /// Cuts or slows the network between the regions, as seen from those that go to `region`.
+    pub fn reshape(&self, region: &RegionName, shape: Shape) {
         if let Some(proxy) = self.between.get(region) {
-            proxy.reshape(Shape { cut, ..Shape::default() });
+            proxy.reshape(shape);
         }
     }
 
     /// What the network towards `region` did so far.
-    pub fn swallowed(&self, region: &RegionName) -> (u64, u64) {
-        self.between.get(region).map_or((0, 0), |proxy| {
-            let counters = proxy.counters();
-            (counters.swallowed_bytes, counters.connections_while_cut)
-        })
+    pub fn network(&self, region: &RegionName) -> ProxyCounters {
+        self.between.get(region).map_or_else(ProxyCounters::default, Proxy::counters)
     }
 
     /// Starts whatever does not run; `None` is every region. Data is as the processes left it.

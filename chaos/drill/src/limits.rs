@@ -32,6 +32,10 @@ pub(crate) const LAST_BATCH_WAIT_MAX: Duration = Duration::from_secs(20);
 /// Events kept for the report; more are counted and left out.
 pub(crate) const HAPPENINGS_MAX: usize = 4096;
 
+/// Loss statements kept for the report: a drill has one failover or two, each stated when it ends and when the old
+/// region is back.
+pub(crate) const LOSSES_MAX: usize = 16;
+
 /// How long a process may take to end after SIGTERM before it is killed.
 pub(crate) const TERMINATE_WAIT_MAX: Duration = Duration::from_secs(5);
 

@@ -17,7 +17,7 @@ pub(crate) use consumer::{GroupNotes, consume};
 pub(crate) use foreign::listen;
 pub use foreign::{ForeignClient, ForeignError};
 pub use look::LookError;
-pub(crate) use look::look;
+pub(crate) use look::{look, look_quarantined};
 pub(crate) use producer::{ProducerPlan, produce};
 pub(crate) use reached::Reached;
 

@@ -78,6 +78,30 @@ pub struct Happening {
     pub text: String,
 }
 
+/// Bounds that the controller stated on a loss.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatedLoss {
+    pub records_min: u64,
+    /// `None`: no upper bound while the old region is dark.
+    pub records_max: Option<u64>,
+    pub exact: bool,
+}
+
+/// The old region's tail as the quarantine topic keeps it, beside what was acknowledged.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantineTally {
+    /// Records of the load in it.
+    pub records: u64,
+    /// Acknowledged records that are lost to the survivor's topics, and kept here.
+    pub lost_and_kept: u64,
+    /// Acknowledged records that are in neither place.
+    pub lost_and_gone: u64,
+    /// Acknowledged by the old region past the gateway, stated as not crossed, and in the survivor's topics all the same.
+    pub crossed: u64,
+    /// Copies beyond the first.
+    pub doubled: u64,
+}
+
 /// A drill's result, whole.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
@@ -108,6 +132,12 @@ pub struct Report {
     pub groups: Vec<GroupTally>,
     /// What the controller said was lost, in its own words.
     pub loss_statement: Vec<String>,
+    /// The same in numbers: each statement about an emergency failover, in its order.
+    #[serde(default)]
+    pub losses: Vec<StatedLoss>,
+    /// What the survivor keeps of the old region's tail; `None` where there is none to look at.
+    #[serde(default)]
+    pub quarantine: Option<QuarantineTally>,
     pub faults: Vec<Evidence>,
     pub happenings: Vec<Happening>,
     /// Sum behind the worst-case RTO.

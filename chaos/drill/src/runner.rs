@@ -1,6 +1,8 @@
 //! Runs a drill from its file to its report: estate, load, steps, settling, judgement.
 
+mod network;
 mod outcome;
+mod quarantine;
 mod steps;
 mod tell;
 
@@ -56,6 +58,8 @@ pub struct DrillRun {
     pub foreign: Vec<ForeignClient>,
     /// By region that is not embedded: files with the ids of its processes, which the drill may kill.
     pub pid_files: BTreeMap<RegionName, Vec<PathBuf>>,
+    /// By region that is not embedded: what other regions' mirrors and agents go through to reach it.
+    pub link_bootstraps: BTreeMap<RegionName, Vec<String>>,
     /// Where this run's report goes.
     pub folder: PathBuf,
     /// Who is told how it goes.
@@ -96,6 +100,10 @@ struct Running {
     /// Why the drill cannot be judged, found on the way.
     troubles: Vec<String>,
     fault_window: Option<(u64, u64)>,
+    /// When a region went down.
+    outage_at: Option<u64>,
+    /// Faults of the network that nobody has healed yet.
+    standing: Vec<network::Standing>,
     stage: Stage,
 }
 
@@ -112,6 +120,7 @@ pub async fn run(run: DrillRun, interrupt: CancellationToken) -> Result<Report, 
         topology: run.topology.document.clone(),
         folder: run.folder.join("estate"),
         pid_files: run.pid_files.clone(),
+        link_bootstraps: run.link_bootstraps.clone(),
     };
     run.progress.happened("starting the regions and everything around them");
     let estate = Estate::start(plan).await?;
@@ -133,6 +142,8 @@ pub async fn run(run: DrillRun, interrupt: CancellationToken) -> Result<Report, 
         faults: Vec::new(),
         troubles: Vec::new(),
         fault_window: None,
+        outage_at: None,
+        standing: Vec::new(),
         stage,
     };
     let report = tokio::select! {
@@ -168,7 +179,8 @@ impl Running {
         consuming.cancel();
         consumers.close();
         consumers.wait().await;
-        Ok(self.conclude(&found))
+        let quarantine = self.quarantine(&found).await;
+        Ok(self.conclude(&found, quarantine))
     }
 
     fn enter(&self, doing: &'static str) {

@@ -4,7 +4,8 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use leeward_proto::control::{
-    Event, EventsRequest, FailoverSummary, StatusReply, StatusRequest, control_client::ControlClient,
+    Event, EventsRequest, FailoverSummary, LossStatement, StatusReply, StatusRequest,
+    control_client::ControlClient,
 };
 use parking_lot::Mutex;
 use tokio::time::{interval, sleep, timeout};
@@ -13,7 +14,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::{
     clock::DrillClock,
-    limits::{HAPPENINGS_MAX, STATUS_EVERY, STATUS_WAIT_MAX},
+    limits::{HAPPENINGS_MAX, LOSSES_MAX, STATUS_EVERY, STATUS_WAIT_MAX},
     report::{Happening, Point},
 };
 
@@ -41,6 +42,8 @@ pub(crate) struct Watched {
     pub(crate) split_brain: u64,
     /// The newest emergency failover, whatever came behind it.
     pub(crate) emergency: Option<FailoverSummary>,
+    /// What the controller said that emergency failovers lost, each time that it said something else.
+    pub(crate) losses: Vec<LossStatement>,
     /// Since when the regions are healthy and the acting link runs, without a break.
     pub(crate) healthy_since: Option<u64>,
 }
@@ -161,6 +164,12 @@ impl Watched {
             && acting.is_some_and(|link| link.state == "running" && link.rpo_millis >= 0);
         self.healthy_since = if healthy { self.healthy_since.or(Some(at)) } else { None };
         let emergency = status.last_failover.as_ref().filter(|summary| summary.kind == "failover");
+        if let Some(loss) = emergency.and_then(|summary| summary.loss.as_ref())
+            && self.losses.last() != Some(loss)
+            && self.losses.len() < LOSSES_MAX
+        {
+            self.losses.push(loss.clone());
+        }
         self.emergency = emergency.cloned().or_else(|| self.emergency.take());
         self.status = Some(status);
         self.seen_at = Some(at);

@@ -65,6 +65,8 @@ pub struct ProxyCounters {
     pub connections: u64,
     pub carried_bytes: u64,
     pub swallowed_bytes: u64,
+    /// Of those carried, how many came late or waited for their turn.
+    pub slowed_bytes: u64,
     /// Connections that were made while the proxy was cut.
     pub connections_while_cut: u64,
 }
@@ -74,6 +76,7 @@ struct Counters {
     connections: AtomicU64,
     carried_bytes: AtomicU64,
     swallowed_bytes: AtomicU64,
+    slowed_bytes: AtomicU64,
     connections_while_cut: AtomicU64,
 }
 
@@ -117,6 +120,7 @@ impl Proxy {
             connections: self.counters.connections.load(Ordering::Relaxed),
             carried_bytes: self.counters.carried_bytes.load(Ordering::Relaxed),
             swallowed_bytes: self.counters.swallowed_bytes.load(Ordering::Relaxed),
+            slowed_bytes: self.counters.slowed_bytes.load(Ordering::Relaxed),
             connections_while_cut: self.counters.connections_while_cut.load(Ordering::Relaxed),
         }
     }
@@ -204,6 +208,15 @@ async fn next_piece(from: &OwnedReadHalf) -> io::Result<Vec<u8>> {
     }
 }
 
+/// What was read and is not written yet.
+struct Piece {
+    due: Instant,
+    late: bool,
+    bytes: Vec<u8>,
+    /// Its room among what may wait.
+    _place: OwnedSemaphorePermit,
+}
+
 /// Moves one direction. Bytes read while the direction is cut are swallowed; a stream with a hole in it cannot go on
 /// after the cut, so the connection is closed when the cut ends.
 async fn pump(
@@ -213,8 +226,7 @@ async fn pump(
     shape: watch::Receiver<Shape>,
     counters: &Counters,
 ) {
-    let (delayed, mut due) =
-        mpsc::channel::<(Instant, Vec<u8>, OwnedSemaphorePermit)>(PROXY_DELAYED_PIECES_MAX);
+    let (delayed, mut due) = mpsc::channel::<Piece>(PROXY_DELAYED_PIECES_MAX);
     let room = Arc::new(Semaphore::new(PROXY_DELAYED_BYTES_MAX));
     let is_cut = |shape: &Shape| shape.cut == direction || shape.cut == Cut::Both;
     let mut shape_reading = shape.clone();
@@ -240,15 +252,16 @@ async fn pump(
                 }
                 continue;
             }
-            let due = Instant::now() + now.latency;
             let Ok(place) = Arc::clone(&room).acquire_many_owned(bytes as u32).await else { return };
-            if delayed.send((due, piece, place)).await.is_err() {
+            let due = Instant::now() + now.latency;
+            let late = !now.latency.is_zero();
+            if delayed.send(Piece { due, late, bytes: piece, _place: place }).await.is_err() {
                 return;
             }
         }
     };
     let writing = async move {
-        while let Some((at, piece, _place)) = due.recv().await {
+        while let Some(Piece { due: at, late, bytes: piece, _place }) = due.recv().await {
             sleep_until(at).await;
             let rate = shape.borrow().bytes_per_second;
             if let Some(rate) = rate {
@@ -259,6 +272,9 @@ async fn pump(
                 return;
             }
             counters.carried_bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            if late || rate.is_some() {
+                counters.slowed_bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            }
         }
     };
     tokio::join!(reading, writing);
@@ -316,6 +332,21 @@ mod tests {
 
         assert!(heard.is_err());
         assert_eq!(proxy.counters().swallowed_bytes, 4);
+    }
+
+    #[tokio::test]
+    async fn a_slow_proxy_carries_everything_late_and_counts_it() {
+        let (proxy, mut stream) = proxied().await;
+        let mut answer = [0; 4];
+        proxy.reshape(Shape { latency: Duration::from_millis(20), ..Shape::default() });
+        let sent = Instant::now();
+
+        stream.write_all(b"ping").await.expect("sent");
+        stream.read_exact(&mut answer).await.expect("answered");
+
+        assert_eq!(&answer, b"ping");
+        assert!(sent.elapsed() >= Duration::from_millis(40));
+        assert_eq!(proxy.counters().slowed_bytes, 8);
     }
 
     #[tokio::test]

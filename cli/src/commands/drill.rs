@@ -31,9 +31,13 @@ use crate::{args::DrillCommand, exit::Exit};
 /// Where the drill cannot be read or run.
 pub(crate) async fn run_command(command: &DrillCommand) -> anyhow::Result<Exit> {
     match command {
-        DrillCommand::Run { file, runs, clients, pid_files, keep, plain } => {
-            let foreign = clients.iter().map(|text| foreign(text)).collect::<anyhow::Result<Vec<_>>>()?;
-            Box::pin(rehearse(file, runs, foreign, by_region(pid_files)?, *keep, *plain)).await
+        DrillCommand::Run { file, runs, clients, pid_files, link_bootstraps, keep, plain } => {
+            let around = Around {
+                foreign: clients.iter().map(|text| foreign(text)).collect::<anyhow::Result<Vec<_>>>()?,
+                pid_files: by_region("--pid-file", pid_files)?,
+                link_bootstraps: by_region("--link-bootstrap", link_bootstraps)?,
+            };
+            Box::pin(rehearse(file, runs, around, *keep, *plain)).await
         }
         DrillCommand::Report { run } => report(run),
     }
@@ -46,25 +50,24 @@ fn foreign(text: &str) -> anyhow::Result<ForeignClient> {
     Ok(ForeignClient { route: route.to_owned(), command })
 }
 
-/// `REGION=FILE`, several for one region where it has several processes.
-fn by_region(texts: &[String]) -> anyhow::Result<BTreeMap<RegionName, Vec<PathBuf>>> {
-    let mut files: BTreeMap<RegionName, Vec<PathBuf>> = BTreeMap::new();
-    for text in texts {
-        let (region, file) =
-            text.split_once('=').with_context(|| format!("--pid-file `{text}` has no `=`"))?;
-        files.entry(RegionName::new(region)?).or_default().push(PathBuf::from(file));
-    }
-    Ok(files)
-}
-
-async fn rehearse(
-    file: &Path,
-    runs: &Path,
+/// What stands around the estate and is not the drill's own.
+struct Around {
     foreign: Vec<ForeignClient>,
     pid_files: BTreeMap<RegionName, Vec<PathBuf>>,
-    keep: bool,
-    plain: bool,
-) -> anyhow::Result<Exit> {
+    link_bootstraps: BTreeMap<RegionName, Vec<String>>,
+}
+
+/// `REGION=VALUE`, several for one region where it has several.
+fn by_region<T: From<String>>(flag: &str, texts: &[String]) -> anyhow::Result<BTreeMap<RegionName, Vec<T>>> {
+    let mut values: BTreeMap<RegionName, Vec<T>> = BTreeMap::new();
+    for text in texts {
+        let (region, value) = text.split_once('=').with_context(|| format!("{flag} `{text}` has no `=`"))?;
+        values.entry(RegionName::new(region)?).or_default().push(value.to_owned().into());
+    }
+    Ok(values)
+}
+
+async fn rehearse(file: &Path, runs: &Path, around: Around, keep: bool, plain: bool) -> anyhow::Result<Exit> {
     let Some(drill) = super::policy::one_drill(file)? else { return Ok(Exit::InvalidPolicy) };
     let topology_file = topology_of(&drill, file)?;
     let Some(topology) = super::policy::one_topology(&topology_file)? else { return Ok(Exit::InvalidPolicy) };
@@ -82,8 +85,9 @@ async fn rehearse(
         topology,
         topology_file: topology_file.canonicalize()?,
         folder: folder.clone(),
-        foreign,
-        pid_files,
+        foreign: around.foreign,
+        pid_files: around.pid_files,
+        link_bootstraps: around.link_bootstraps,
         progress: show::shown(plain),
     };
     println!("drill {name}");

@@ -53,6 +53,7 @@ pub(crate) async fn run(arguments: &UpArguments) -> anyhow::Result<Exit> {
         topology: topology.clone(),
         folder: folder.clone(),
         pid_files: std::collections::BTreeMap::new(),
+        link_bootstraps: std::collections::BTreeMap::new(),
     };
     let mut estate = Estate::start(plan).await?;
     let ended = tokio::select! {

@@ -108,7 +108,7 @@ impl Targets<'_> {
         match &step.kind {
             StepKind::Fault { fault: Fault::RegionDown { region, .. }, .. }
             | StepKind::Action(Action::Heal { region }) => self.region(region, &format!("{path}/region")),
-            StepKind::Fault { fault: Fault::Partition { link, .. }, .. } => {
+            StepKind::Fault { fault: Fault::Partition { link, .. } | Fault::Slow { link, .. }, .. } => {
                 self.link(link, &format!("{path}/link"));
             }
             StepKind::Action(

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use leeward_model::{LinkName, RegionName};
+use leeward_model::RegionName;
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use crate::{
     code::Code,
     diagnostics::Diagnostic,
+    drill::fault::{Fault, FaultStep, LinkEnds, fault_plain, read_fault},
     node::{Node, Shape},
     plain::Plain,
-    read::{Reader, Value, read_text, record, words},
+    read::{Reader, Value, record, words},
 };
 
 /// One step. Steps run in order; a step with `at` waits for that moment first.
@@ -32,100 +33,6 @@ pub enum StepKind {
     ExpectEvent { event: AwaitedEvent, within: Duration },
     /// Lets time pass under load.
     Wait(Duration),
-}
-
-/// Something that is broken. Each must prove that it bit, else the drill is inconclusive.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Every process of a region is killed.
-    RegionDown { region: RegionName, how: RegionDownHow },
-    /// Packets between two regions are dropped.
-    Partition { link: LinkEnds, direction: LinkDirection },
-    /// One process is killed.
-    Kill { target: ProcessTarget },
-    /// One process is stopped, and goes on after the step's `for`.
-    Pause { target: ProcessTarget },
-}
-
-words! {
-    /// How a region goes down.
-    pub enum RegionDownHow in "how" {
-        /// At once, with no word of farewell.
-        Kill9 = "kill -9",
-    }
-    later ["power-off", "kill -15"]
-}
-
-words! {
-    /// Which way packets are dropped.
-    pub enum LinkDirection in "direction" {
-        Both = "both",
-        /// From the first region of the link to the second.
-        Forward = "forward",
-        /// From the second region of the link to the first.
-        Backward = "backward",
-    }
-}
-
-words! {
-    /// A process of Leeward's.
-    pub enum ProcessTarget in "target" {
-        /// The controller that decides.
-        ControllerLeader = "controller-leader",
-        /// The mirror agent of the acting link.
-        Mirror = "mirror",
-        /// The gateway of the load's clients.
-        Gateway = "gateway",
-    }
-    later ["broker", "region-agent", "dns"]
-}
-
-words! {
-    /// A fault's kind.
-    pub(crate) enum FaultKind in "fault" {
-        RegionDown = "region-down",
-        Partition = "partition",
-        Kill = "kill",
-        Pause = "pause",
-    }
-    later ["slow-broker", "slow", "dns-provider", "disk-fill", "clock-jump"]
-}
-
-/// Two regions, written `eu-west>us-east`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LinkEnds {
-    pub from: RegionName,
-    pub to: RegionName,
-}
-
-impl LinkEnds {
-    /// The mirror's name for this direction.
-    pub fn name(&self) -> LinkName {
-        LinkName::between(&self.from, &self.to)
-    }
-}
-
-impl Value for LinkEnds {
-    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
-        let text = read_text(node, reader, "a link")?;
-        let ends = text.split_once('>').and_then(|(from, to)| {
-            let (from, to) = (RegionName::new(from.trim()).ok()?, RegionName::new(to.trim()).ok()?);
-            (from != to).then_some(Self { from, to })
-        });
-        if ends.is_none() {
-            let finding = Diagnostic::error(Code::Name, node.span, format!("`{text}` is no link"));
-            reader.report(finding.help("write two regions: `\"eu-west>us-east\"`"));
-        }
-        ends
-    }
-
-    fn plain(&self) -> Plain {
-        Plain::Text(format!("{}>{}", self.from, self.to))
-    }
-
-    fn schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": ">", "examples": ["eu-west>us-east"] })
-    }
 }
 
 words! {
@@ -199,28 +106,6 @@ pub struct AwaitedEvent {
     pub to: Option<RegionName>,
     /// The link that the event is about.
     pub link: Option<LinkEnds>,
-}
-
-record! {
-    /// Breaks something.
-    pub(crate) struct FaultStep in "a fault step" {
-        /// Time since the load began.
-        at "at": Option<Duration> = None,
-        /// What is broken.
-        fault "fault": FaultKind,
-        /// The region that goes down.
-        region "region": Option<RegionName> = None,
-        /// How it goes down.
-        how "how": Option<RegionDownHow> = None,
-        /// The link whose packets are dropped.
-        link "link": Option<LinkEnds> = None,
-        /// Which way they are dropped; both where not given.
-        direction "direction": Option<LinkDirection> = None,
-        /// The process that is killed or stopped.
-        target "target": Option<ProcessTarget> = None,
-        /// How long it stays broken; until healed where not given.
-        held_for "for": Option<Duration> = None,
-    }
 }
 
 record! {
@@ -335,36 +220,6 @@ impl Value for Step {
     }
 }
 
-fn read_fault(node: &Node, reader: &mut Reader<'_>) -> Option<Step> {
-    let step = FaultStep::read(node, reader)?;
-    let allowed: &[&str] = match step.fault {
-        FaultKind::RegionDown => &["region", "how"],
-        FaultKind::Partition => &["link", "direction"],
-        FaultKind::Kill | FaultKind::Pause => &["target"],
-    };
-    refuse_others(
-        node,
-        reader,
-        step.fault.as_str(),
-        &["region", "how", "link", "direction", "target"],
-        allowed,
-    )?;
-    let what = step.fault.as_str();
-    let fault = match step.fault {
-        FaultKind::RegionDown => Fault::RegionDown {
-            region: required(step.region, "region", what, node, reader)?,
-            how: step.how.unwrap_or(RegionDownHow::Kill9),
-        },
-        FaultKind::Partition => Fault::Partition {
-            link: required(step.link, "link", what, node, reader)?,
-            direction: step.direction.unwrap_or(LinkDirection::Both),
-        },
-        FaultKind::Kill => Fault::Kill { target: required(step.target, "target", what, node, reader)? },
-        FaultKind::Pause => Fault::Pause { target: required(step.target, "target", what, node, reader)? },
-    };
-    Some(Step { at: step.at, kind: StepKind::Fault { fault, held_for: step.held_for } })
-}
-
 fn action(step: &ActionStep, node: &Node, reader: &mut Reader<'_>) -> Option<Action> {
     let what = step.action.as_str();
     let allowed: &[&str] = match step.action {
@@ -389,7 +244,7 @@ fn action(step: &ActionStep, node: &Node, reader: &mut Reader<'_>) -> Option<Act
 }
 
 /// Reports fields that another kind of step has.
-fn refuse_others(
+pub(super) fn refuse_others(
     node: &Node,
     reader: &mut Reader<'_>,
     what: &str,
@@ -410,36 +265,19 @@ fn refuse_others(
     passed
 }
 
-fn required<T>(value: Option<T>, field: &str, what: &str, node: &Node, reader: &mut Reader<'_>) -> Option<T> {
+pub(super) fn required<T>(
+    value: Option<T>,
+    field: &str,
+    what: &str,
+    node: &Node,
+    reader: &mut Reader<'_>,
+) -> Option<T> {
     if value.is_none() {
         let span = node.span_at(if node.entry("fault").is_some() { "fault" } else { "action" });
         let finding = Diagnostic::error(Code::Step, span, format!("`{what}` needs `{field}`"));
         reader.report(finding.help(format!("add `{field}: ...` to the step")));
     }
     value
-}
-
-fn fault_plain(fault: &Fault, held_for: Option<Duration>) -> Vec<(String, Plain)> {
-    let mut entries = match fault {
-        Fault::RegionDown { region, how } => vec![
-            ("fault".to_owned(), FaultKind::RegionDown.plain()),
-            ("region".to_owned(), region.plain()),
-            ("how".to_owned(), how.plain()),
-        ],
-        Fault::Partition { link, direction } => vec![
-            ("fault".to_owned(), FaultKind::Partition.plain()),
-            ("link".to_owned(), link.plain()),
-            ("direction".to_owned(), direction.plain()),
-        ],
-        Fault::Kill { target } => {
-            vec![("fault".to_owned(), FaultKind::Kill.plain()), ("target".to_owned(), target.plain())]
-        }
-        Fault::Pause { target } => {
-            vec![("fault".to_owned(), FaultKind::Pause.plain()), ("target".to_owned(), target.plain())]
-        }
-    };
-    entries.push(("for".to_owned(), held_for.plain()));
-    entries
 }
 
 fn action_plain(action: &Action) -> Vec<(String, Plain)> {

@@ -21,8 +21,10 @@ pub struct RegionAddresses {
     pub listen: Option<SocketAddr>,
     /// The embedded region's listener for other regions.
     pub link_listen: Option<SocketAddr>,
-    /// What other regions go through to reach it: a proxy of the drill's, which can be cut.
+    /// Where the drill's proxy in front of an embedded region listens, which can be cut.
     pub link_proxy: SocketAddr,
+    /// What other regions go through to reach it.
+    pub link_bootstrap: Vec<String>,
     /// The gRPC of the agent that runs links into it.
     pub mirror: SocketAddr,
 }
@@ -95,11 +97,14 @@ impl Addresses {
                 Some(Kafka::Cluster(cluster)) => cluster.bootstrap.iter().map(ToString::to_string).collect(),
                 Some(Kafka::Embedded(_)) | None => vec![listen.to_string()],
             };
+            let link_proxy = chosen.free()?;
+            let link_bootstrap = if embedded { vec![link_proxy.to_string()] } else { bootstrap.clone() };
             let addresses = RegionAddresses {
                 bootstrap,
                 listen: embedded.then_some(listen),
                 link_listen: if embedded { Some(chosen.free()?) } else { None },
-                link_proxy: chosen.free()?,
+                link_proxy,
+                link_bootstrap,
                 mirror: chosen.free()?,
             };
             regions.insert(region.name.clone(), addresses);

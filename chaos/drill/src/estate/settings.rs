@@ -45,10 +45,8 @@ pub(super) fn render(
     }
     let _ = writeln!(toml, "\n[bootstrap]");
     for (other, there) in &addresses.regions {
-        let through_proxy =
-            matches!(role, "mirror" | "agent") && region != Some(other) && there.link_listen.is_some();
-        let bootstrap =
-            if through_proxy { vec![there.link_proxy.to_string()] } else { there.bootstrap.clone() };
+        let from_elsewhere = matches!(role, "mirror" | "agent") && region != Some(other);
+        let bootstrap = if from_elsewhere { &there.link_bootstrap } else { &there.bootstrap };
         let quoted: Vec<_> = bootstrap.iter().map(|address| format!("\"{address}\"")).collect();
         let _ = writeln!(toml, "{other} = [{}]", quoted.join(", "));
     }

@@ -8,7 +8,7 @@ use leeward_wire::{
         FetchRequest, FetchRequestPartition, FetchRequestTopic, ListOffsetsRequest,
         ListOffsetsRequestPartition, ListOffsetsRequestTopic,
     },
-    record::{BatchError, limits::DECOMPRESSED_BYTES_MAX, split_batches},
+    record::{BatchError, Record, limits::DECOMPRESSED_BYTES_MAX, split_batches},
 };
 
 use crate::ledger::Found;
@@ -40,14 +40,51 @@ pub enum LookError {
 ///
 /// [`LookError`].
 pub(crate) async fn look(cluster: &Cluster, topics: &[TopicName]) -> Result<Vec<Found>, LookError> {
+    look_as(cluster, topics, &|partition, offset, record| {
+        let index = partition.partition.to_wire();
+        Found::parse(partition.topic.as_str(), index, offset, record.value.unwrap_or_default())
+    })
+    .await
+}
+
+/// Every record of ours in quarantine topics, as the stream that it came from.
+///
+/// # Errors
+///
+/// [`LookError`].
+pub(crate) async fn look_quarantined(
+    cluster: &Cluster,
+    topics: &[TopicName],
+) -> Result<Vec<Found>, LookError> {
+    look_as(cluster, topics, &|_, _, record| {
+        let header = |name: &str| {
+            let mut headers = record.headers.clone();
+            let value = headers.find(|header| header.key == name.as_bytes())?.value?;
+            std::str::from_utf8(value).ok().map(str::to_owned)
+        };
+        let (topic, partition) = (header("leeward-topic")?, header("leeward-partition")?.parse().ok()?);
+        let offset = header("leeward-offset")?.parse().ok()?;
+        Found::parse(&topic, partition, offset, record.value.unwrap_or_default())
+    })
+    .await
+}
+
+/// Reads one record as it stands at an offset of a partition; `None` where it is not ours.
+type Reading<'a> = &'a (dyn Fn(&TopicPartition, i64, &Record<'_>) -> Option<Found> + Sync);
+
+async fn look_as(
+    cluster: &Cluster,
+    topics: &[TopicName],
+    read: Reading<'_>,
+) -> Result<Vec<Found>, LookError> {
     let mut found = Vec::new();
     for topic in topics {
         let partitions = cluster.topic(topic).await?.partitions.len();
         for index in 0..partitions {
             let index = i32::try_from(index).ok().and_then(PartitionIndex::from_wire);
             let Some(partition) = index else { continue };
-            partition_records(cluster, &TopicPartition { topic: topic.clone(), partition }, &mut found)
-                .await?;
+            let partition = TopicPartition { topic: topic.clone(), partition };
+            partition_records(cluster, &partition, read, &mut found).await?;
         }
     }
     Ok(found)
@@ -56,6 +93,7 @@ pub(crate) async fn look(cluster: &Cluster, topics: &[TopicName]) -> Result<Vec<
 async fn partition_records(
     cluster: &Cluster,
     partition: &TopicPartition,
+    read: Reading<'_>,
     found: &mut Vec<Found>,
 ) -> Result<(), LookError> {
     let mut offset = boundary(cluster, partition, EARLIEST).await?;
@@ -70,10 +108,9 @@ async fn partition_records(
                 for record in batch.decompress(DECOMPRESSED_BYTES_MAX).map_err(failed)?.records() {
                     let record = record.map_err(failed)?;
                     let at = batch.base_offset() + i64::from(record.offset_delta);
-                    let value = record.value.unwrap_or_default();
-                    let ours =
-                        Found::parse(partition.topic.as_str(), partition.partition.to_wire(), at, value);
-                    found.extend(ours.filter(|_| at >= before));
+                    if at >= before {
+                        found.extend(read(partition, at, &record));
+                    }
                 }
             }
             offset = offset.max(batch.next_offset());

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use leeward_policies::{Fault, StepKind};
-use leeward_proto::control::FailoverSummary;
+use leeward_proto::control::{FailoverSummary, LossStatement};
 
 use super::Running;
 use crate::{
@@ -11,13 +11,13 @@ use crate::{
     expect::{Measured, evaluate},
     ledger::{Found, Ledger},
     load::Noted,
-    report::{ClientView, Phase, REPORT_SCHEMA, Report, Verdict},
+    report::{ClientView, Phase, QuarantineTally, REPORT_SCHEMA, Report, StatedLoss, Verdict},
 };
 
 const TENTH_MICROS: u64 = 100_000;
 
 impl Running {
-    pub(super) fn conclude(&mut self, found: &[Found]) -> Report {
+    pub(super) fn conclude(&mut self, found: &[Found], quarantine: Option<QuarantineTally>) -> Report {
         let drill = &self.run.drill.document;
         let topology = &self.run.topology.document;
         let took_micros = self.clock.micros();
@@ -28,10 +28,11 @@ impl Running {
             .steps
             .iter()
             .any(|step| matches!(&step.kind, StepKind::Fault { fault: Fault::RegionDown { .. }, .. }));
-        let outage = self.notes.with(|notes| direct_outage(&notes.ledger, self.fault_window));
-        let (summary, last) = self.watch.with(|watched| {
+        let outage = self.notes.with(|notes| direct_outage(&notes.ledger, self.outage_at));
+        let (summary, last, losses) = self.watch.with(|watched| {
             let last = watched.status.as_ref().and_then(|status| status.last_failover.clone());
-            (watched.emergency.clone().filter(|_| has_outage).or_else(|| last.clone()), last)
+            let losses = watched.losses.iter().map(stated).collect();
+            (watched.emergency.clone().filter(|_| has_outage).or_else(|| last.clone()), last, losses)
         });
         let phases = self.phases(summary.as_ref(), outage, has_outage);
         let rto_micros = has_outage.then(|| rto(outage, &phases)).flatten();
@@ -88,6 +89,8 @@ impl Running {
             judgement,
             groups,
             loss_statement: last.iter().flat_map(loss_in_words).collect(),
+            losses,
+            quarantine,
             faults: self.faults.clone(),
             happenings,
             rto_arithmetic: arithmetic
@@ -118,8 +121,7 @@ impl Running {
                 Phase { name: phase.phase.to_lowercase(), from, to: from + phase.took_micros }
             })
             .collect();
-        if let (Some((fault_at, _)), true, Some(first)) = (self.fault_window, has_outage, phases.first_mut())
-        {
+        if let (Some(fault_at), true, Some(first)) = (self.outage_at, has_outage, phases.first_mut()) {
             // The controller counts from its first symptom, a drill from the fault.
             first.from = fault_at.min(first.to);
         }
@@ -137,8 +139,8 @@ fn micros(duration: Duration) -> u64 {
 }
 
 /// Last good acknowledgement of direct clients before the outage, first one behind it.
-fn direct_outage(ledger: &Ledger, window: Option<(u64, u64)>) -> Option<(u64, u64)> {
-    let (fault_at, _) = window?;
+fn direct_outage(ledger: &Ledger, fault_at: Option<u64>) -> Option<(u64, u64)> {
+    let fault_at = fault_at?;
     let acks = ledger.ack_times("direct");
     let behind = acks.partition_point(|at| *at <= fault_at);
     // Acknowledgements that were under way when the fault struck still arrive: the outage is the longest gap that ends
@@ -198,6 +200,14 @@ fn silence(acks: &[u64], load_ended: u64) -> u64 {
     let between = acks.windows(2).map(|pair| pair[1] - pair[0]).max();
     let behind = acks.last().map(|last| load_ended.saturating_sub(*last));
     between.max(behind).unwrap_or(load_ended)
+}
+
+fn stated(loss: &LossStatement) -> StatedLoss {
+    StatedLoss {
+        records_min: loss.records_min,
+        records_max: (!loss.unbounded).then_some(loss.records_max),
+        exact: loss.exact,
+    }
 }
 
 fn loss_in_words(summary: &FailoverSummary) -> Vec<String> {

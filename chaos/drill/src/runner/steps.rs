@@ -3,11 +3,8 @@
 
 use std::time::Duration;
 
-use leeward_faults::{Cut, Evidence};
 use leeward_model::RegionName;
-use leeward_policies::{
-    Action, AwaitedEvent, CleanupAction, Fault, LinkDirection, LinkEnds, ProcessTarget, Step, StepKind,
-};
+use leeward_policies::{Action, AwaitedEvent, CleanupAction, Fault, ProcessTarget, Step, StepKind};
 use leeward_proto::control::{VerbReply, VerbRequest, control_client::ControlClient};
 use tokio::time::{Instant, sleep, sleep_until};
 use tonic::{Response, Status, transport::Channel};
@@ -74,6 +71,7 @@ impl Running {
                 }
             }
         }
+        self.judge_network();
     }
 
     async fn break_something(&mut self, fault: &Fault, held_for: Option<Duration>) -> Result<(), String> {
@@ -82,14 +80,15 @@ impl Running {
         let evidence = match fault {
             Fault::RegionDown { region, .. } => {
                 self.note("fault", &format!("killing every process of {region}"));
-                self.estate.kill_region(region).await.map_err(in_words)?
+                self.outage_at.get_or_insert(from);
+                Some(self.estate.kill_region(region).await.map_err(in_words)?)
             }
             Fault::Kill { target } => {
                 let name = self.process(*target);
                 self.note("fault", &format!("killing {name}"));
                 let evidence = self.estate.kill(&name).await.map_err(in_words)?;
                 self.estate.heal_one(&name).map_err(in_words)?;
-                evidence
+                Some(evidence)
             }
             Fault::Pause { target } => {
                 let name = self.process(*target);
@@ -97,11 +96,18 @@ impl Running {
                 let evidence = self.estate.pause(&name).await.map_err(in_words)?;
                 sleep(held_for.unwrap_or_default()).await;
                 self.estate.resume(&name).map_err(in_words)?;
-                evidence
+                Some(evidence)
             }
-            Fault::Partition { link, direction } => self.partition(link, *direction, held_for).await,
+            Fault::Partition { link, direction } => {
+                self.cut_network(link, *direction, held_for).await;
+                None
+            }
+            Fault::Slow { link, latency, bytes_per_second } => {
+                self.slow_network(link, *latency, *bytes_per_second, held_for).await;
+                None
+            }
         };
-        self.faults.push(evidence);
+        self.faults.extend(evidence);
         let until = self.clock.micros();
         let window = self.fault_window.get_or_insert((from, until));
         window.1 = until;
@@ -110,44 +116,6 @@ impl Running {
             self.heal(region)?;
         }
         Ok(())
-    }
-
-    /// Cuts the network between two regions. The cut is held in the background of the steps that follow it: they wait
-    /// for what it causes.
-    async fn partition(
-        &mut self,
-        link: &LinkEnds,
-        direction: LinkDirection,
-        held_for: Option<Duration>,
-    ) -> Evidence {
-        self.note("fault", &format!("cutting the network between {} and {}", link.from, link.to));
-        // Whoever stands in `to` connects to `from`; what it asks goes forth, what it hears comes back.
-        let (towards_from, towards_to) = match direction {
-            LinkDirection::Both => (Cut::Both, Cut::Both),
-            LinkDirection::Forward => (Cut::Back, Cut::Forth),
-            LinkDirection::Backward => (Cut::Forth, Cut::Back),
-        };
-        let before = (self.estate.swallowed(&link.from), self.estate.swallowed(&link.to));
-        self.estate.cut(&link.from, towards_from);
-        self.estate.cut(&link.to, towards_to);
-        sleep(held_for.unwrap_or_default()).await;
-        if held_for.is_some() {
-            self.estate.cut(&link.from, Cut::Nothing);
-            self.estate.cut(&link.to, Cut::Nothing);
-            self.note("healed", &format!("network between {} and {}", link.from, link.to));
-        }
-        let after = (self.estate.swallowed(&link.from), self.estate.swallowed(&link.to));
-        let bytes = after.0.0 - before.0.0 + after.1.0 - before.1.0;
-        let connections = after.0.1 - before.0.1 + after.1.1 - before.1.1;
-        Evidence {
-            fault: "partition".to_owned(),
-            target: format!("{}>{}", link.from, link.to),
-            bit: bytes + connections > 0,
-            seen: vec![
-                format!("{bytes} bytes swallowed"),
-                format!("{connections} connections that heard nothing"),
-            ],
-        }
     }
 
     async fn act(&mut self, action: &Action) -> Result<(), String> {
@@ -190,10 +158,7 @@ impl Running {
     }
 
     fn heal_all(&mut self) -> Result<(), String> {
-        let regions: Vec<_> = self.estate.addresses().regions.keys().cloned().collect();
-        for region in &regions {
-            self.estate.cut(region, Cut::Nothing);
-        }
+        self.heal_network();
         let started = self.estate.heal(None).map_err(|error| error.to_string())?;
         if !started.is_empty() {
             self.note("healed", &format!("{} started again", started.join(", ")));
@@ -240,7 +205,7 @@ impl Running {
         ControlClient::new(endpoint.connect_lazy())
     }
 
-    fn note(&self, code: &str, text: &str) {
+    pub(super) fn note(&self, code: &str, text: &str) {
         self.watch.note(self.clock.micros(), "drill", code, text);
     }
 }
