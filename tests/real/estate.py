@@ -73,13 +73,14 @@ class Process:
         except OSError:
             return False
 
+    def command(self):
+        return [leeward(), "serve", "-f", str(self.policy), "--data", str(self.folder / "data"), *self.words]
+
     def launch(self):
         """Starts it and waits for nothing."""
         output = open(self.folder / "log", "ab")
-        self.process = subprocess.Popen(
-            [leeward(), "serve", "-f", str(self.policy), "--data", str(self.folder / "data"), *self.words],
-            stdout=output, stderr=output, env={**os.environ, **self.settings},
-        )
+        self.process = subprocess.Popen(self.command(), stdout=output, stderr=output,
+                                        env={**os.environ, **self.settings})
         return self
 
     def start(self):
