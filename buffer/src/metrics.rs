@@ -15,6 +15,7 @@ pub(crate) struct Metrics {
     pub(crate) buffered_records: IntGauge,
     pub(crate) oldest_record: Gauge,
     pub(crate) fsync: Histogram,
+    pub(crate) syncs: IntCounter,
     rejected: IntCounterVec,
     pub(crate) accepted_records: IntCounter,
     pub(crate) repeated_batches: IntCounter,
@@ -70,6 +71,7 @@ impl Metrics {
             buffered_records: gauge("records", "Records that are buffered.")?,
             oldest_record,
             fsync,
+            syncs: counter("syncs_total", "Syncs of the journal; each makes a group of batches durable.")?,
             rejected: counters(
                 "rejected_records_total",
                 "Records that were not taken, or set aside.",

@@ -161,6 +161,11 @@ impl Store {
         self.given.load(Ordering::Relaxed).saturating_sub(self.needed.load(Ordering::Relaxed))
     }
 
+    /// Groups of frames that were made durable, each by one sync.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.journal.groups()
+    }
+
     /// Whether the journal has failed for good.
     pub(crate) fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)

@@ -70,6 +70,9 @@ fn per_batch(criterion: &mut Criterion) {
                 BatchSize::SmallInput,
             );
         });
+        group.bench_function(format!("check crc {name}"), |bencher| {
+            bencher.iter(|| black_box(&batch).verify_crc());
+        });
         group.bench_function(format!("patch {name}"), |bencher| {
             bencher.iter(|| black_box(&batch).patched(patch));
         });

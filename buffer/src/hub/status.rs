@@ -34,6 +34,7 @@ impl Hub {
             oldest_ms = [oldest_ms, oldest].into_iter().flatten().min();
         }
         let buffered_bytes = self.store.used();
+        self.metrics.syncs.inc_by(self.store.syncs().saturating_sub(self.metrics.syncs.get()));
         self.metrics.used.set(i64::try_from(buffered_bytes).unwrap_or(i64::MAX));
         self.metrics.buffered_records.set(i64::try_from(buffered_records).unwrap_or(i64::MAX));
         self.metrics.oldest_record.set(oldest_ms.map_or(0.0, |ms| ms as f64 / 1000.0));

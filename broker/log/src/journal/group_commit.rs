@@ -1,6 +1,8 @@
 //! One thread owns the journal; many callers share each of its syncs.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -43,6 +45,7 @@ pub enum SubmitError {
 pub struct GroupCommit {
     work: SyncSender<Work>,
     reader: JournalReader,
+    groups: Arc<AtomicU64>,
     thread: Option<JoinHandle<Journal>>,
 }
 
@@ -64,9 +67,12 @@ impl GroupCommit {
     pub fn start_waiting(journal: Journal, wait: GroupWait) -> io::Result<Self> {
         let (work, waiting) = sync_channel(SUBMISSIONS_WAITING_MAX);
         let reader = journal.reader();
-        let thread =
-            thread::Builder::new().name("journal".to_owned()).spawn(move || run(journal, &waiting, wait))?;
-        Ok(Self { work, reader, thread: Some(thread) })
+        let groups = Arc::new(AtomicU64::new(0));
+        let counted = groups.clone();
+        let thread = thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || run(journal, &waiting, wait, &counted))?;
+        Ok(Self { work, reader, groups, thread: Some(thread) })
     }
 
     /// Appends a frame. `done` is called on the journal's thread once the frame is durable, with where it stands, or
@@ -97,6 +103,11 @@ impl GroupCommit {
     ) -> Result<(), SubmitError> {
         let done = Box::new(done);
         self.send(Work::Trim { before, done })
+    }
+
+    /// Groups that were made durable since the start, each by one sync.
+    pub fn groups(&self) -> u64 {
+        self.groups.load(Ordering::Relaxed)
     }
 
     /// A handle that reads what is durable.
@@ -132,7 +143,7 @@ impl Drop for GroupCommit {
     }
 }
 
-fn run(mut journal: Journal, waiting: &Receiver<Work>, wait: GroupWait) -> Journal {
+fn run(mut journal: Journal, waiting: &Receiver<Work>, wait: GroupWait, groups: &AtomicU64) -> Journal {
     let mut group = Vec::new();
     while let Ok(work) = waiting.recv() {
         let mut running = take(&mut journal, &mut group, work);
@@ -145,7 +156,7 @@ fn run(mut journal: Journal, waiting: &Receiver<Work>, wait: GroupWait) -> Journ
                 Err(Gone) => running = false,
             }
         }
-        commit(&mut journal, &mut group);
+        commit(&mut journal, &mut group, groups);
         if !running {
             break;
         }
@@ -193,8 +204,11 @@ fn take(journal: &mut Journal, group: &mut Vec<(Position, AppendDone)>, work: Wo
     }
 }
 
-fn commit(journal: &mut Journal, group: &mut Vec<(Position, AppendDone)>) {
+fn commit(journal: &mut Journal, group: &mut Vec<(Position, AppendDone)>, groups: &AtomicU64) {
     let result = journal.sync();
+    if result.is_ok() && !group.is_empty() {
+        groups.fetch_add(1, Ordering::Relaxed);
+    }
     for (position, done) in group.drain(..) {
         done(match &result {
             Ok(_) => Ok(position),
