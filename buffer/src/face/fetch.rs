@@ -132,9 +132,7 @@ pub(super) async fn fetch(
             if responses.iter().any(has_moved) {
                 upstream.want_leaders();
             }
-            if upstream.has_just_moved()
-                && responses.iter_mut().fold(false, |any, topic| not_yet(topic) || any)
-            {
+            if upstream.has_just_moved() && not_yet(&mut responses) {
                 tokio::time::sleep(wait.min(SHARED_WAIT)).await;
             }
             Ok(FetchResponse { responses, ..FetchResponse::default() })
@@ -175,9 +173,9 @@ fn has_something(topic: &FetchResponseTopic) -> bool {
 
 /// Turns positions that are out of range into something to try again: told the truth, a client would begin at one end
 /// of the log, though its group's position is there to be read. True where there were any.
-fn not_yet(topic: &mut FetchResponseTopic) -> bool {
+fn not_yet(responses: &mut [FetchResponseTopic]) -> bool {
     let mut any = false;
-    for partition in &mut topic.partitions {
+    for partition in responses.iter_mut().flat_map(|topic| &mut topic.partitions) {
         if partition.error_code == ErrorCode::OFFSET_OUT_OF_RANGE.code() {
             partition.error_code = ErrorCode::NOT_LEADER_OR_FOLLOWER.code();
             any = true;

@@ -92,7 +92,7 @@ async fn rehearse(file: &Path, runs: &Path, around: Around, keep: bool, plain: b
     };
     println!("drill {name}");
     let interrupt = interrupted()?;
-    let outcome = run(plan, interrupt).await;
+    let outcome = Box::pin(run(plan, interrupt)).await;
     let passed = matches!(&outcome, Ok(report) if report.verdict == Verdict::Pass);
     if passed && !keep {
         fs::remove_dir_all(folder.join("estate")).context("the estate's data cannot be removed")?;

@@ -45,10 +45,8 @@ struct Wanted {
     source: RegionName,
     target: RegionName,
     epoch: FencingEpoch,
-    /// Whether the link should be running.
-    runs: bool,
-    /// The epoch's decision was undone: what it sealed goes on.
-    undone: bool,
+    /// How the link goes on; `None` where it should not be running.
+    runs: Option<GoesOn>,
     source_healthy: bool,
     cut: bool,
 }
@@ -58,10 +56,12 @@ fn wanted(engine: &Engine, now: Now) -> Wanted {
     let source = state.primary.clone();
     let target = engine.config().other(&source).clone();
     let standby = state.standings.get(&target) == Some(&Standing::Standby);
+    // Where the epoch's decision was undone, what it sealed goes on.
+    let undone = matches!(state.last_result, Some((_, OperationResult::Aborted(_))));
+    let goes_on = if undone { GoesOn::DespiteSeal } else { GoesOn::OnItsMap };
     Wanted {
         epoch: state.epoch,
-        runs: standby && state.operation.is_none(),
-        undone: matches!(state.last_result, Some((_, OperationResult::Aborted(_)))),
+        runs: (standby && state.operation.is_none()).then_some(goes_on),
         source_healthy: engine.health(&source, now.monotonic).verdict == Verdict::Healthy,
         cut: engine.link_is_cut(now.monotonic),
         source,
@@ -126,10 +126,7 @@ impl Watcher {
     /// A link that waits for its epoch gets it: the journal says that it runs.
     async fn start(&self, wanted: &Wanted, reply: &LinkReply) {
         let idle = reply.state == "waiting" || reply.state == "sealed";
-        if !wanted.runs || !idle {
-            return;
-        }
-        let goes_on = if wanted.undone { GoesOn::DespiteSeal } else { GoesOn::OnItsMap };
+        let Some(goes_on) = wanted.runs.filter(|_| idle) else { return };
         match self.links.start(&wanted.source, &wanted.target, wanted.epoch, goes_on).await {
             Ok(()) => info!(link = %reply.link, epoch = %wanted.epoch, "link started"),
             Err(error) => warn!(link = %reply.link, %error, "link was not started"),

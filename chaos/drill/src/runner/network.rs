@@ -92,16 +92,17 @@ impl Running {
     }
 
     fn judge(&mut self, standing: Standing) {
-        let after = self.network(&standing.link);
+        let Standing { fault, link, before } = standing;
+        let after = self.network(&link);
         let grown = |count: fn(&ProxyCounters) -> u64| -> u64 {
-            standing.before.iter().zip(&after).map(|(before, after)| count(after) - count(before)).sum()
+            before.iter().zip(&after).map(|(before, after)| count(after) - count(before)).sum()
         };
         let swallowed = grown(|network| network.swallowed_bytes);
         let deaf = grown(|network| network.connections_while_cut);
         let slowed = grown(|network| network.slowed_bytes);
         self.faults.push(Evidence {
-            fault: standing.fault.to_owned(),
-            target: format!("{}>{}", standing.link.from, standing.link.to),
+            fault: fault.to_owned(),
+            target: format!("{}>{}", link.from, link.to),
             bit: swallowed + deaf + slowed > 0,
             seen: vec![
                 format!("{swallowed} bytes swallowed"),

@@ -59,7 +59,7 @@ async fn take(shared: &Shared, mut report: AgentReport) -> Option<AgentInstructi
     let agent = RegionName::new(&report.agent).ok().filter(|agent| shared.places.contains(agent))?;
     // Each name would be kept for as long as the controller runs.
     let ours = |name: &str| shared.regions.iter().any(|region| region.as_str() == name);
-    report.probes.retain(|probe| ours(&probe.region) && probes::level_of(&probe.level).is_some());
+    report.probes.retain(|probe| ours(&probe.region) && Level::named(&probe.level).is_some());
     for probe in &report.probes {
         shared.metrics.probed(&probe.region, &report.agent, &probe.level, probe.took_micros, probe.good);
     }
