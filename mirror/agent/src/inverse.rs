@@ -1,8 +1,10 @@
 //! Starting a link against the direction of one that was sealed: what that one wrote need not be copied back.
 
+use std::collections::HashSet;
+
 use leeward_client::{Cluster, OffsetSpec, TopicSelection};
 use leeward_mirror_core::map::{MapRecord, OffsetMap, Run, continued};
-use leeward_model::{LinkName, PartitionIndex, SourceOffset, TargetOffset, TopicId, TopicPartition};
+use leeward_model::{LinkName, SourceOffset, TargetOffset, TopicId, TopicName, TopicPartition};
 use parking_lot::Mutex;
 use tracing::info;
 
@@ -10,10 +12,8 @@ use crate::{
     LinkConfig, LinkError,
     clock::wall,
     limits::CHANGES_PER_BATCH_MAX,
-    store::{MapTopic, SharedStored, Stored, StoredPartition},
+    store::{Facts, MapTopic, SharedStored, Stored, StoredPartition},
 };
-
-type Facts = Vec<(TopicId, PartitionIndex, MapRecord)>;
 
 /// Writes the runs of `opposite`, turned round, into this link's map, where it does not have them yet.
 ///
@@ -28,6 +28,7 @@ pub(crate) async fn seed_inverse(
     MapTopic::existing(source, opposite).read(&theirs).await?;
     let theirs = theirs.into_inner();
     let here = target.metadata(TopicSelection::All).await?;
+    let there = source.metadata(TopicSelection::All).await?;
     let mut facts = Facts::new();
     for ((their_source, index), partition) in &theirs.partitions {
         let Some((name_here, name_there)) = theirs.names.get(their_source) else { continue };
@@ -52,6 +53,8 @@ pub(crate) async fn seed_inverse(
         add(MapRecord::Checkpoint { target, target_topic: *their_source });
         add(MapRecord::Names { source: name_there.clone(), target: name_here.clone() });
     }
+    let present = |name: &TopicName| there.topics.get(name).and_then(|topic| topic.id);
+    facts.extend(replaced(&theirs, &stored.lock(), present));
     for part in facts.chunks(CHANGES_PER_BATCH_MAX) {
         topic.write(part, wall().as_millis()).await?;
     }
@@ -60,6 +63,18 @@ pub(crate) async fn seed_inverse(
         stored.apply(topic, partition, record);
     }
     Ok(())
+}
+
+/// Takes away what is stored about topics in whose place the opposite link made others: two of one name would stop both.
+///
+/// A topic that somebody else made again is not what the opposite link wrote to, and keeps what stops it.
+fn replaced(theirs: &Stored, own: &Stored, present: impl Fn(&TopicName) -> Option<TopicId>) -> Facts {
+    let checkpoints = theirs.partitions.values().filter_map(|partition| partition.checkpoint);
+    let written: HashSet<_> = checkpoints.map(|(_, topic)| topic).collect();
+    let gone = own.names.iter().filter(|(topic, (name, _))| {
+        present(name).is_some_and(|present| present != **topic && written.contains(&present))
+    });
+    gone.flat_map(|(topic, _)| own.removal(*topic)).collect()
 }
 
 /// The runs to begin with; `None` where this link has begun behind that seal already.

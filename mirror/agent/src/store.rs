@@ -13,6 +13,9 @@ pub(crate) use local::Local;
 pub(crate) use topic::{MapTopic, SharedStored};
 pub(crate) use writer::{Change, write_changes};
 
+/// What is to be written about partitions of source topics.
+pub(crate) type Facts = Vec<(TopicId, PartitionIndex, MapRecord)>;
+
 /// What is stored about one partition.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StoredPartition {
@@ -55,7 +58,7 @@ impl Stored {
     }
 
     /// All of it as records.
-    pub(crate) fn facts(&self) -> Vec<(TopicId, PartitionIndex, MapRecord)> {
+    pub(crate) fn facts(&self) -> Facts {
         let first = PartitionIndex::from_wire(0).expect("0 is an index");
         let names = self.names.iter().map(|(topic, (source, target))| {
             (*topic, first, MapRecord::Names { source: source.clone(), target: target.clone() })
@@ -68,6 +71,17 @@ impl Stored {
             runs.chain(checkpoint).map(|record| (*topic, *index, record))
         });
         names.chain(runs).collect()
+    }
+
+    /// What takes away all that is stored about a source topic; its names last, so that half of it is found again.
+    pub(crate) fn removal(&self, topic: TopicId) -> Facts {
+        let first = PartitionIndex::from_wire(0).expect("0 is an index");
+        let of_topic = self.partitions.iter().filter(|((of, _), _)| *of == topic);
+        let partitions = of_topic.flat_map(|((_, index), partition)| {
+            let runs = partition.runs.keys().map(|source| MapRecord::RunRemoved(*source));
+            runs.chain([MapRecord::CheckpointRemoved]).map(|record| (topic, *index, record))
+        });
+        partitions.chain([(topic, first, MapRecord::NamesRemoved)]).collect()
     }
 
     fn partition(&mut self, topic: TopicId, partition: PartitionIndex) -> &mut StoredPartition {

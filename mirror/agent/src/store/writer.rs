@@ -10,7 +10,7 @@ use leeward_model::{PartitionIndex, SourceOffset, TargetOffset, TopicId, TopicNa
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use super::{Local, MapTopic, SharedStored};
+use super::{Facts, Local, MapTopic, SharedStored};
 use crate::{clock::wall, input::Input, limits::CHANGES_PER_BATCH_MAX};
 
 /// Wait between attempts to write to the topic.
@@ -38,8 +38,6 @@ pub(crate) enum Change {
         target: TopicName,
     },
 }
-
-type Facts = Vec<(TopicId, PartitionIndex, MapRecord)>;
 
 impl Change {
     fn facts(&self, facts: &mut Facts) {

@@ -300,3 +300,40 @@ async fn the_way_back_copies_only_what_is_new_and_translates_what_is_old() {
     assert_eq!(new.and_then(Translation::exact), TargetOffset::from_wire(147));
     assert_eq!(b.values("orders", 0).await, (0..160).map(|n| format!("value {n}")).collect::<Vec<_>>());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_way_there_goes_on_with_topics_that_the_way_back_made_anew() {
+    const TOPICS: [&str; 4] = ["orders", "payments", "returns", "stock"];
+    let (a, b) = (Region::start("a").await, Region::start("b").await);
+    let reach = async |region: &Region, count| {
+        for name in TOPICS {
+            eventually(SOON, async || region.has(name).await && region.values(name, 0).await.len() == count)
+                .await;
+        }
+    };
+    for name in TOPICS {
+        a.create(name, 1, &[]).await;
+        a.produce(name, 0, 0..20).await;
+    }
+    let there = Link::between(&a, &b).leave(1).start().await;
+    reach(&b, 20).await;
+    let epoch = |number| FencingEpoch::from_wire(number).unwrap();
+    there.handle.seal(epoch(2), Duration::from_secs(2), BTreeMap::new()).await.unwrap();
+    for name in TOPICS {
+        a.delete(name).await;
+        b.produce(name, 0, 20..30).await;
+    }
+    let back = Link::between(&b, &a).leave(2).start().await;
+    reach(&a, 30).await;
+    back.handle.seal(epoch(3), Duration::from_secs(2), BTreeMap::new()).await.unwrap();
+
+    let inverse_of = Some(LinkName::new("b-to-a").unwrap());
+    there.handle.give_leave(Leave { inverse_of, ..Leave::under(epoch(3)) }).await.unwrap();
+    for name in TOPICS {
+        a.produce(name, 0, 30..40).await;
+    }
+    reach(&b, 40).await;
+
+    assert_eq!(b.values("orders", 0).await, (0..40).map(|n| format!("value {n}")).collect::<Vec<_>>());
+    assert!(there.handle.status().partitions.iter().all(|partition| partition.standing.stopped.is_none()));
+}
