@@ -31,13 +31,10 @@ const LEVER: &str = "max.message.bytes";
 const DEFAULT_LEVER: &str = "message.max.bytes";
 
 /// What a broker answers to a batch whose checksum is wrong. It looks at the size first: a sealed topic refuses the
-/// size, an open one the checksum, and neither appends anything.
+/// size, an open one the checksum, and neither appends anything. That *we* may not write says nothing about others.
 fn read_probe(code: ErrorCode) -> WriteProbe {
     match code {
-        ErrorCode::MESSAGE_TOO_LARGE
-        | ErrorCode::TOPIC_AUTHORIZATION_FAILED
-        | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
-        | ErrorCode::POLICY_VIOLATION => WriteProbe::Refused,
+        ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::POLICY_VIOLATION => WriteProbe::Refused,
         ErrorCode::CORRUPT_MESSAGE | ErrorCode::INVALID_RECORD | ErrorCode::NONE => WriteProbe::Open,
         _ => WriteProbe::Unknown,
     }
@@ -264,5 +261,11 @@ mod tests {
         assert_eq!(read_probe(ErrorCode::CORRUPT_MESSAGE), WriteProbe::Open);
         assert_eq!(read_probe(ErrorCode::MESSAGE_TOO_LARGE), WriteProbe::Refused);
         assert_eq!(read_probe(ErrorCode::NOT_LEADER_OR_FOLLOWER), WriteProbe::Unknown);
+    }
+
+    #[test]
+    fn a_probe_that_we_may_not_make_says_nothing_about_others() {
+        assert_eq!(read_probe(ErrorCode::TOPIC_AUTHORIZATION_FAILED), WriteProbe::Unknown);
+        assert_eq!(read_probe(ErrorCode::CLUSTER_AUTHORIZATION_FAILED), WriteProbe::Unknown);
     }
 }
