@@ -6,6 +6,7 @@ mod matching;
 mod partition;
 mod region;
 mod sender;
+mod standing;
 mod status;
 
 use std::collections::{BTreeMap, HashMap};
@@ -30,9 +31,9 @@ pub use status::GatewayStatus;
 use crate::catalog::Catalog;
 use crate::grants::Standing;
 use crate::intake::Intake;
-use crate::limits::{CACHED_BYTES_MAX, LEAVE_PATIENCE, PRODUCER_IDS_RESERVED, STATE_INTERVAL};
+use crate::limits::{CACHED_BYTES_MAX, PRODUCER_IDS_RESERVED, STATE_INTERVAL};
 use crate::metrics::Metrics;
-use crate::partition::{Command, Event, Forward, Marks, Outcome, Trimming};
+use crate::partition::{Command, Event, Forward, Outcome, Trimming};
 use crate::state::{PartitionState, State};
 use crate::store::{Opened, Store, StoreError};
 
@@ -152,12 +153,6 @@ impl Hub {
 
     pub(crate) fn standing(&self) -> Option<Arc<Standing>> {
         self.standing.load_full()
-    }
-
-    /// Whether a batch may be sent to `region` at this moment.
-    pub(crate) fn allows(&self, region: &RegionName) -> bool {
-        let standing = self.standing.load();
-        standing.as_ref().is_some_and(|standing| standing.allows(region, tokio::time::Instant::now()))
     }
 
     /// A partition, made where it is new.
@@ -347,76 +342,6 @@ impl Hub {
 
     pub(crate) fn uncache(&self, partition: &Partition, ordinal: u64) {
         self.cached_bytes.fetch_sub(partition.uncache(ordinal), Ordering::Relaxed);
-    }
-
-    /// The other region has all of `region`'s partition up to here.
-    pub(crate) fn replicated(self: &Arc<Self>, region: &RegionName, name: &TopicPartition, marks: Marks) {
-        let known = self.partitions.read().get(name).cloned();
-        if let Some(partition) = known {
-            self.tell(&partition, Event::Replicated { region: region.clone(), marks });
-        }
-    }
-
-    /// The highest epoch that was ever granted here.
-    pub(crate) fn highest_epoch(&self) -> u64 {
-        *self.highest_epoch.lock()
-    }
-
-    /// Takes a grant. Returns once nothing is on its way under an older one.
-    pub(crate) async fn stand(self: &Arc<Self>, standing: Standing) {
-        let epoch = standing.epoch.to_wire();
-        {
-            let mut highest = self.highest_epoch.lock();
-            if epoch < *highest {
-                return;
-            }
-            *highest = epoch;
-        }
-        let before = self.standing.load_full();
-        let region = standing.region.clone();
-        let old_region = before.as_ref().and_then(|before| before.region.clone());
-        let lived = before.as_ref().is_some_and(|before| before.lives(tokio::time::Instant::now()));
-        let same =
-            before.as_ref().is_some_and(|before| before.epoch == standing.epoch && before.region == region);
-        let standing = Arc::new(standing);
-        self.standing.store(Some(standing.clone()));
-        if same && lived {
-            return;
-        }
-        if old_region != region {
-            self.acting.send_replace(region.clone());
-            if let Some(old) = old_region.and_then(|old| self.regions.get(&old).cloned()) {
-                old.leave(LEAVE_PATIENCE).await;
-            }
-            tracing::info!(epoch, region = region.as_ref().map(RegionName::as_str), "forwarding changes");
-        }
-        for partition in self.all() {
-            match standing.grant(&partition.name) {
-                Some(grant) => self.tell(&partition, Event::Granted(grant)),
-                None => self.tell(&partition, Event::Lapsed),
-            }
-        }
-        self.dirty.store(true, Ordering::Relaxed);
-    }
-
-    /// Watches that no grant is used beyond its life.
-    pub(crate) async fn watch_lease(self: Arc<Self>) {
-        let mut lapsed_at = None;
-        loop {
-            let until = self.standing.load().as_ref().and_then(|standing| standing.lives_until());
-            let now = tokio::time::Instant::now();
-            match until {
-                Some(until) if until <= now && lapsed_at != Some(until) => {
-                    lapsed_at = Some(until);
-                    tracing::warn!("no grant lives: accepting goes on, forwarding stops");
-                    for partition in self.all() {
-                        self.tell(&partition, Event::Lapsed);
-                    }
-                }
-                Some(until) if until > now => tokio::time::sleep_until(until).await,
-                Some(_) | None => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
-            }
-        }
     }
 
     /// A producer id that no client ever had from this gateway.
