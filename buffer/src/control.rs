@@ -7,11 +7,13 @@ use std::time::Duration;
 use leeward_model::{FencingEpoch, PartitionIndex, RegionName, TopicName, TopicPartition};
 use leeward_proto::control::control_client::ControlClient;
 use leeward_proto::control::{GatewayReport, Grant, PromotedPartition};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Endpoint;
 
-use crate::grants::Standing;
+use crate::grants::{Reports, Standing};
 use crate::hub::Hub;
 use crate::limits::{CONTROL_TIMEOUT, RECONNECT_PAUSE, REPORT_INTERVAL};
 use crate::partition::Marks;
@@ -22,12 +24,18 @@ const REPORTS_WAITING_MAX: usize = 16;
 /// Who reports.
 #[derive(Clone, Debug)]
 pub(crate) struct Reporter {
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) name: String,
-    pub(crate) address: String,
+    hub: Arc<Hub>,
+    name: String,
+    address: String,
+    sent: Arc<Mutex<Reports>>,
 }
 
 impl Reporter {
+    pub(crate) fn new(hub: Arc<Hub>, name: String, address: String) -> Self {
+        let sent = Arc::new(Mutex::new(Reports::numbered_from(rand::random())));
+        Self { hub, name, address, sent }
+    }
+
     fn report(&self) -> GatewayReport {
         let status = self.hub.status();
         GatewayReport {
@@ -39,6 +47,7 @@ impl Reporter {
             capacity_bytes: status.capacity_bytes,
             buffered_records: status.buffered_records,
             relayed_transactions: status.relayed_transactions,
+            number: self.sent.lock().send(Instant::now()),
         }
     }
 
@@ -77,15 +86,16 @@ impl Reporter {
     }
 
     async fn take(&self, grant: Grant) {
-        let arrived = tokio::time::Instant::now();
-        match standing(&grant, arrived) {
+        let counts_from = self.sent.lock().sent_at(grant.answers);
+        match standing(&grant, counts_from) {
             Ok(standing) => self.hub.stand(standing).await,
             Err(error) => tracing::error!(error, "grant cannot be read"),
         }
     }
 }
 
-pub(crate) fn standing(grant: &Grant, arrived: tokio::time::Instant) -> Result<Standing, String> {
+/// What a grant says; `counts_from` is when the report that it answers was sent, `None` where no such report is known.
+pub(crate) fn standing(grant: &Grant, counts_from: Option<Instant>) -> Result<Standing, String> {
     let epoch = FencingEpoch::from_wire(grant.epoch).ok_or("it has no epoch")?;
     let region = |name: &str| {
         if name.is_empty() {
@@ -97,7 +107,7 @@ pub(crate) fn standing(grant: &Grant, arrived: tokio::time::Instant) -> Result<S
     let promoted_from = region(&grant.replay_from)?;
     let promoted = grant.promoted.iter().filter_map(promoted).collect::<HashMap<_, _>>();
     let lease = Duration::from_millis(grant.lease_millis);
-    Ok(Standing::granted(epoch, acting, lease, promoted_from, promoted, arrived))
+    Ok(Standing::granted(epoch, acting, lease, promoted_from, promoted, counts_from))
 }
 
 fn promoted(partition: &PromotedPartition) -> Option<(TopicPartition, Marks)> {
@@ -106,4 +116,31 @@ fn promoted(partition: &PromotedPartition) -> Option<(TopicPartition, Marks)> {
         partition: PartitionIndex::from_wire(partition.partition)?,
     };
     Some((name, Marks::told(partition.replicated_to, partition.target_end)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant() -> Grant {
+        Grant { epoch: 1, acting_primary: "a".to_owned(), lease_millis: 1_000, ..Grant::default() }
+    }
+
+    #[test]
+    fn a_grant_that_arrives_late_has_what_is_left_of_its_lease() {
+        let region = RegionName::new("a").unwrap();
+        let sent = Instant::now();
+        let after = |millis| sent + Duration::from_millis(millis);
+
+        let standing = standing(&grant(), Some(sent)).unwrap();
+
+        assert!(standing.allows(&region, after(999)) && !standing.allows(&region, after(1_000)));
+    }
+
+    #[test]
+    fn a_grant_that_answers_no_known_report_has_no_life() {
+        let standing = standing(&grant(), None).unwrap();
+
+        assert!(!standing.lives(Instant::now()));
+    }
 }

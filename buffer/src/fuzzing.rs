@@ -47,6 +47,6 @@ pub fn batch(records: Bytes) {
 
 /// What a controller grants and a mirror tells.
 pub fn told(grant: &Grant, watermark: &Watermark) {
-    let _ = crate::control::standing(grant, tokio::time::Instant::now());
+    let _ = crate::control::standing(grant, Some(tokio::time::Instant::now()));
     let _ = crate::watermarks::read(watermark);
 }

@@ -213,8 +213,7 @@ async fn run(
         hub.stand(Standing::without_controller(acting)).await;
     }
     if !controllers.is_empty() {
-        let reporter =
-            Reporter { hub: hub.clone(), name: config.name.clone(), address: advertised.to_string() };
+        let reporter = Reporter::new(hub.clone(), config.name.clone(), advertised.to_string());
         hub.spawn(reporter.attend(controllers));
     }
 }

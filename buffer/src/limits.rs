@@ -110,6 +110,9 @@ pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time between two reports to the controller where nothing else calls for one.
 pub const REPORT_INTERVAL: Duration = Duration::from_millis(250);
 
+/// Reports to the controller whose time of sending is remembered; a grant that answers an older one has no life.
+pub const REPORTS_REMEMBERED: usize = 64;
+
 /// Silence after which a client's connection is closed, and time it has to take an answer.
 pub const CLIENT_IDLE_MAX: Duration = Duration::from_secs(600);
 pub const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);

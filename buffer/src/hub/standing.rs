@@ -48,7 +48,7 @@ impl Hub {
             before.as_ref().is_some_and(|before| before.epoch == standing.epoch && before.region == region);
         let standing = Arc::new(standing);
         self.standing.store(Some(standing.clone()));
-        if same && lived {
+        if same && lived && standing.lives(tokio::time::Instant::now()) {
             return;
         }
         if old_region != region {
@@ -60,8 +60,10 @@ impl Hub {
         }
         for partition in self.all() {
             match standing.grant(&partition.name) {
-                Some(grant) => self.tell(&partition, Event::Granted(grant)),
-                None => self.tell(&partition, Event::Lapsed),
+                Some(grant) if standing.lives(tokio::time::Instant::now()) => {
+                    self.tell(&partition, Event::Granted(grant));
+                }
+                Some(_) | None => self.tell(&partition, Event::Lapsed),
             }
         }
         self.dirty.store(true, Ordering::Relaxed);

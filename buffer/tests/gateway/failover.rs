@@ -30,6 +30,29 @@ async fn settled(cluster: &Cluster, count: usize) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grant_that_answers_no_report_of_this_process_ends_the_forwarding() {
+    let dir = tempfile::tempdir().unwrap();
+    let a = node(&dir.path().join("a")).await;
+    let mut controller = Controller::start().await;
+    let mut config = config(&dir.path().join("buffer"), &[("a", a.addr())]);
+    config.controllers = vec![controller.address.clone()];
+    controller.grant(granted(1, "a"));
+    let (gateway, through) = start(config).await;
+    let forwarding = controller.await_report(|report| report.forwarding_to == "a").await;
+    produce(&producer(&through), 0, 1).await;
+    let at_a = connect(a.addr()).await;
+    settled(&at_a, 1).await;
+
+    controller.grant(Grant { answers: forwarding.number.wrapping_sub(1 << 32), ..granted(1, "a") });
+    controller.await_report(|report| report.epoch == 1 && report.forwarding_to.is_empty()).await;
+    produce(&producer(&through), 1, 2).await;
+
+    assert_eq!(gateway.status().unforwarded_records, 1);
+    controller.grant(granted(1, "a"));
+    assert_eq!(settled(&at_a, 2).await, numbered(0, 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_survivor_gets_what_the_mirror_did_not_bring() {
     let dir = tempfile::tempdir().unwrap();
     let (a, b) = (node(&dir.path().join("a")).await, node(&dir.path().join("b")).await);

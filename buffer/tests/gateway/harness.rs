@@ -166,7 +166,7 @@ pub(super) async fn mirror(source: &Cluster, target: &Cluster, limit: usize) -> 
     i64::try_from(copied.max(have)).unwrap()
 }
 
-/// A controller that pushes whatever grant it was told last.
+/// A controller that pushes whatever grant it was told last, in answer to the newest report unless the grant says another.
 #[derive(Debug)]
 pub(super) struct Controller {
     pub(super) address: String,
@@ -247,8 +247,12 @@ impl Control for Granting {
     async fn grants(&self, reports: Request<Streaming<GatewayReport>>) -> Answer<Self::GrantsStream> {
         let (sender, grants) = tokio::sync::mpsc::channel(4);
         let (mut reports, report) = (reports.into_inner(), self.report.clone());
+        let first = reports.next().await.unwrap()?;
+        let (number, newest) = watch::channel(first.number);
+        report.send_replace(first);
         tokio::spawn(async move {
             while let Some(Ok(one)) = reports.next().await {
+                number.send_replace(one.number);
                 report.send_replace(one);
             }
         });
@@ -256,10 +260,13 @@ impl Control for Granting {
         tokio::spawn(async move {
             loop {
                 let grant = wanted.borrow_and_update().clone();
-                if let Some(grant) = grant
-                    && sender.send(Ok(grant)).await.is_err()
-                {
-                    return;
+                if let Some(mut grant) = grant {
+                    if grant.answers == 0 {
+                        grant.answers = *newest.borrow();
+                    }
+                    if sender.send(Ok(grant)).await.is_err() {
+                        return;
+                    }
                 }
                 let _ = tokio::time::timeout(Duration::from_millis(100), wanted.changed()).await;
             }

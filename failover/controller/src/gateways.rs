@@ -80,10 +80,12 @@ impl Gateways {
     pub(crate) fn grant(&self, gateway: &str) -> Grant {
         let leave = self.leave.borrow().clone();
         let lease = if leave.serving.is_some() { self.lease.duration } else { Duration::ZERO };
-        if leave.serving.is_some()
-            && let Some(seen) = self.inner.lock().gateways.get_mut(gateway)
-        {
-            seen.granted_until = Instant::now() + self.lease.duration + self.lease.margin;
+        let mut answers = 0;
+        if let Some(seen) = self.inner.lock().gateways.get_mut(gateway) {
+            answers = seen.report.number;
+            if leave.serving.is_some() {
+                seen.granted_until = Instant::now() + self.lease.duration + self.lease.margin;
+            }
         }
         Grant {
             epoch: leave.epoch.to_wire(),
@@ -91,6 +93,7 @@ impl Gateways {
             lease_millis: u64::try_from(lease.as_millis()).unwrap_or(u64::MAX),
             replay_from: leave.replay_from.map(String::from).unwrap_or_default(),
             promoted: leave.promoted.as_ref().clone(),
+            answers,
         }
     }
 
@@ -246,6 +249,15 @@ mod tests {
         let cut = gateways.cut(FencingEpoch::FIRST.next()).await;
 
         assert!(cut.lapsed == 1 && before.elapsed() >= Duration::from_millis(50));
+    }
+
+    #[test]
+    fn a_grant_answers_the_newest_report() {
+        let gateways = gateways();
+        assert!(gateways.connected(GatewayReport { number: 7, ..report(1, "a") }));
+        gateways.reported(GatewayReport { number: 8, ..report(1, "a") });
+
+        assert_eq!(gateways.grant("g").answers, 8);
     }
 
     #[tokio::test]
