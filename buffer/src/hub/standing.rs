@@ -10,6 +10,9 @@ use crate::grants::Standing;
 use crate::limits::LEAVE_PATIENCE;
 use crate::partition::{Event, Marks};
 
+#[cfg(test)]
+mod tests;
+
 impl Hub {
     /// Whether a batch may be sent to `region` at this moment.
     pub(crate) fn allows(&self, region: &RegionName) -> bool {
@@ -17,10 +20,18 @@ impl Hub {
         standing.as_ref().is_some_and(|standing| standing.allows(region, tokio::time::Instant::now()))
     }
 
+    fn lives(&self) -> bool {
+        self.standing.load().as_ref().is_some_and(|standing| standing.lives(tokio::time::Instant::now()))
+    }
+
     /// The other region has all of `region`'s partition up to here.
     pub(crate) fn replicated(self: &Arc<Self>, region: &RegionName, name: &TopicPartition, marks: Marks) {
         let known = self.partitions.read().get(name).cloned();
         if let Some(partition) = known {
+            // Who stood still may meet marks before it looks at the clock: they may be of another log than the lineage's.
+            if !self.lives() {
+                self.tell(&partition, Event::Lapsed);
+            }
             self.tell(&partition, Event::Replicated { region: region.clone(), marks });
         }
     }
@@ -46,6 +57,10 @@ impl Hub {
         let lived = before.as_ref().is_some_and(|before| before.lives(tokio::time::Instant::now()));
         let same =
             before.as_ref().is_some_and(|before| before.epoch == standing.epoch && before.region == region);
+        if !lived {
+            // Before the new one is seen: no partition takes marks that only the new one makes credible.
+            self.lapse();
+        }
         let standing = Arc::new(standing);
         self.standing.store(Some(standing.clone()));
         if same && lived && standing.lives(tokio::time::Instant::now()) {
@@ -69,6 +84,12 @@ impl Hub {
         self.dirty.store(true, Ordering::Relaxed);
     }
 
+    fn lapse(self: &Arc<Self>) {
+        for partition in self.all() {
+            self.tell(&partition, Event::Lapsed);
+        }
+    }
+
     /// Watches that no grant is used beyond its life.
     pub(crate) async fn watch_lease(self: Arc<Self>) {
         let mut lapsed_at = None;
@@ -79,9 +100,7 @@ impl Hub {
                 Some(until) if until <= now && lapsed_at != Some(until) => {
                     lapsed_at = Some(until);
                     tracing::warn!("no grant lives: accepting goes on, forwarding stops");
-                    for partition in self.all() {
-                        self.tell(&partition, Event::Lapsed);
-                    }
+                    self.lapse();
                 }
                 Some(until) if until > now => tokio::time::sleep_until(until).await,
                 Some(_) | None => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
