@@ -8,6 +8,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use leeward_log::limits::FRAME_BYTES_MAX;
 use leeward_log::{
     AppendError, Disk, DiskFault, GroupCommit, GroupWait, Journal, JournalConfig, Position, ReadError,
     RealDisk, Recovery, SimulatedDisk,
@@ -271,6 +272,25 @@ fn a_group_waits_no_longer_than_its_time() {
 
     assert!(began.elapsed() >= at_most);
     assert_eq!(ends.last(), Some(&(3 * (OVERHEAD + 4))));
+}
+
+#[test]
+fn completions_come_in_the_order_of_the_appends_also_where_one_was_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, _) = Journal::open(Arc::new(RealDisk), folder.path(), JournalConfig::default()).unwrap();
+    let wait = GroupWait { at_most: Duration::from_secs(5), or_bytes: 90 * (OVERHEAD as usize + 5) };
+    let shared = GroupCommit::start_waiting(journal, wait).unwrap();
+    let (done, committed) = channel();
+    let too_large = Bytes::from(vec![0; FRAME_BYTES_MAX + 1]);
+
+    for n in 0..100 {
+        let done = done.clone();
+        let payload = if n % 10 == 5 { too_large.clone() } else { Bytes::from_static(b"small") };
+        shared.submit(1, vec![payload], move |result| done.send((n, result.is_ok())).unwrap()).unwrap();
+    }
+
+    let told: Vec<_> = committed.iter().take(100).collect();
+    assert_eq!(told, (0..100).map(|n| (n, n % 10 != 5)).collect::<Vec<_>>());
 }
 
 #[test]

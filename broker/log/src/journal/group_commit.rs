@@ -15,6 +15,12 @@ use crate::limits::{GROUP_BYTES_MAX, SUBMISSIONS_WAITING_MAX};
 type AppendDone = Box<dyn FnOnce(Result<Position, AppendError>) + Send>;
 type TrimDone = Box<dyn FnOnce(io::Result<()>) + Send>;
 
+/// An append that was staged, or was refused, with whom to tell.
+struct Member {
+    staged: Result<Position, AppendError>,
+    done: AppendDone,
+}
+
 enum Work {
     Append { kind: u8, parts: Vec<Bytes>, done: AppendDone },
     Trim { before: Position, done: TrimDone },
@@ -76,7 +82,7 @@ impl GroupCommit {
     }
 
     /// Appends a frame. `done` is called on the journal's thread once the frame is durable, with where it stands, or
-    /// once it is certain that it is not in the journal. It must not block.
+    /// once it is certain that it is not in the journal: one by one, in the order of the appends. It must not block.
     ///
     /// # Errors
     ///
@@ -148,8 +154,8 @@ fn run(mut journal: Journal, waiting: &Receiver<Work>, wait: GroupWait, groups: 
     while let Ok(work) = waiting.recv() {
         let mut running = take(&mut journal, &mut group, work);
         let sync_at = Instant::now() + wait.at_most;
-        while running && journal.staged_bytes() < GROUP_BYTES_MAX {
-            let lonely = !group.is_empty() && journal.staged_bytes() < wait.or_bytes;
+        while running && journal.staged_bytes() < GROUP_BYTES_MAX && group.len() < SUBMISSIONS_WAITING_MAX {
+            let lonely = journal.staged_bytes() > 0 && journal.staged_bytes() < wait.or_bytes;
             match next(waiting, sync_at, lonely) {
                 Ok(Some(work)) => running = take(&mut journal, &mut group, work),
                 Ok(None) => break,
@@ -186,14 +192,11 @@ fn next(waiting: &Receiver<Work>, sync_at: Instant, lonely: bool) -> Result<Opti
 }
 
 /// Does one piece of work; false when it was the last.
-fn take(journal: &mut Journal, group: &mut Vec<(Position, AppendDone)>, work: Work) -> bool {
+fn take(journal: &mut Journal, group: &mut Vec<Member>, work: Work) -> bool {
     match work {
         Work::Append { kind, parts, done } => {
             let parts: Vec<&[u8]> = parts.iter().map(|part| &part[..]).collect();
-            match journal.append(kind, &parts) {
-                Ok(position) => group.push((position, done)),
-                Err(error) => done(Err(error)),
-            }
+            group.push(Member { staged: journal.append(kind, &parts), done });
             true
         }
         Work::Trim { before, done } => {
@@ -204,15 +207,16 @@ fn take(journal: &mut Journal, group: &mut Vec<(Position, AppendDone)>, work: Wo
     }
 }
 
-fn commit(journal: &mut Journal, group: &mut Vec<(Position, AppendDone)>, groups: &AtomicU64) {
+/// Makes the group durable and tells each member; one that was refused hears why in its turn, not before its elders.
+fn commit(journal: &mut Journal, group: &mut Vec<Member>, groups: &AtomicU64) {
     let result = journal.sync();
-    if result.is_ok() && !group.is_empty() {
+    if result.is_ok() && group.iter().any(|member| member.staged.is_ok()) {
         groups.fetch_add(1, Ordering::Relaxed);
     }
-    for (position, done) in group.drain(..) {
+    for Member { staged, done } in group.drain(..) {
         done(match &result {
-            Ok(_) => Ok(position),
-            Err(error) => Err(error.clone()),
+            Ok(_) => staged,
+            Err(error) => staged.and(Err(error.clone())),
         });
     }
 }
