@@ -39,6 +39,8 @@ pub(crate) enum LinkError {
 pub(crate) enum GoesOn {
     /// Its own map.
     OnItsMap,
+    /// Nothing: the target's topics were deleted, and the link makes them anew.
+    OnNewTopics,
     /// What the link in the other direction carried over.
     OnItsInverse,
     /// Its own map, under the epoch of a seal whose decision was undone, or that is made once more.
@@ -94,6 +96,7 @@ impl Links {
             epoch: epoch.to_wire(),
             inverse_of: if on_inverse { inverse() } else { String::new() },
             takes_back_seal: goes_on == GoesOn::DespiteSeal,
+            topics_made_anew: goes_on == GoesOn::OnNewTopics,
         };
         let request = bounded(request, LINK_CALL_MARGIN);
         let reply = self.agent(target)?.start(request).await;

@@ -156,7 +156,7 @@ impl Performer {
         epoch: FencingEpoch,
         resume: &[FinalPosition],
     ) -> Attempt {
-        let goes_on = if resume.is_empty() { GoesOn::OnItsMap } else { GoesOn::OnItsInverse };
+        let goes_on = if resume.is_empty() { GoesOn::OnNewTopics } else { GoesOn::OnItsInverse };
         let started = self.links.start(source, target, epoch, goes_on).await;
         started.map(|()| Outcome::Done).map_err(told)
     }

@@ -24,12 +24,15 @@ pub struct Leave {
     /// The decision that sealed the link was undone, or its seal is made once more: the link may go on under that
     /// decision's own epoch, and no older one.
     pub takes_back_seal: bool,
+    /// The target's topics were deleted so that the link makes them anew: what is stored about the deleted ones is
+    /// forgotten. Safe to repeat.
+    pub topics_made_anew: bool,
 }
 
 impl Leave {
     /// Leave for a link that goes on from its own map.
     pub fn under(epoch: FencingEpoch) -> Self {
-        Self { epoch, inverse_of: None, takes_back_seal: false }
+        Self { epoch, inverse_of: None, takes_back_seal: false, topics_made_anew: false }
     }
 }
 

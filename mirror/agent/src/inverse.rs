@@ -74,7 +74,7 @@ fn replaced(theirs: &Stored, own: &Stored, present: impl Fn(&TopicName) -> Optio
     let gone = own.names.iter().filter(|(topic, (name, _))| {
         present(name).is_some_and(|present| present != **topic && written.contains(&present))
     });
-    gone.flat_map(|(topic, _)| own.removal(*topic)).collect()
+    gone.flat_map(|(topic, _)| own.removal(*topic, |_| true)).collect()
 }
 
 /// The runs to begin with; `None` where this link has begun behind that seal already.

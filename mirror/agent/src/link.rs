@@ -99,7 +99,8 @@ impl LinkHandle {
         &self.shared.config
     }
 
-    /// Lets the link write under an epoch. Under the epoch that it runs under, nothing happens.
+    /// Lets the link write under an epoch. Under the epoch that it runs under, nothing happens, unless topics were made
+    /// anew: then it begins again.
     ///
     /// # Errors
     ///
@@ -107,7 +108,9 @@ impl LinkHandle {
     /// that takes the last seal back may have that seal's epoch.
     pub async fn give_leave(&self, leave: Leave) -> Result<(), LinkError> {
         let mut running = self.shared.running.lock().await;
-        if running.as_ref().is_some_and(|running| running.epoch == leave.epoch && running.sealed.is_none()) {
+        let runs =
+            running.as_ref().is_some_and(|running| running.epoch == leave.epoch && running.sealed.is_none());
+        if runs && !leave.topics_made_anew {
             return Ok(());
         }
         let of_run = running.as_ref().map_or(FencingEpoch::FIRST, |running| running.epoch);

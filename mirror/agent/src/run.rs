@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leeward_client::{ClientConfig, Cluster, FetchFrom, FetchPlan, Fetcher, OffsetSpec};
+use leeward_client::{ClientConfig, Cluster, FetchFrom, FetchPlan, Fetcher, OffsetSpec, TopicSelection};
 use leeward_model::{TopicPartition, WallTime};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -73,6 +73,9 @@ impl Run {
         let stored = SharedStored::default();
         topic.read(&stored).await?;
         self.fall_back(&topic, &stored).await?;
+        if self.leave.topics_made_anew {
+            self.forget_deleted(&target, &topic, &stored).await?;
+        }
         if let Some(opposite) = &self.leave.inverse_of {
             let source = connect(&config.source).await?;
             seed_inverse(config, opposite, (&source, &target), (&topic, &stored)).await?;
@@ -123,6 +126,27 @@ impl Run {
                 topic.write(part, crate::clock::wall().as_millis()).await?;
             }
             *stored.lock() = copy;
+        }
+        Ok(())
+    }
+
+    /// Takes away what is stored about topics that the target does not have any more.
+    async fn forget_deleted(
+        &self,
+        target: &Cluster,
+        topic: &MapTopic,
+        stored: &SharedStored,
+    ) -> Result<(), LinkError> {
+        let present = target.metadata(TopicSelection::All).await?;
+        let facts =
+            stored.lock().removal_of_deleted(|name| present.topics.get(name).and_then(|topic| topic.id));
+        for part in facts.chunks(crate::limits::CHANGES_PER_BATCH_MAX) {
+            topic.write(part, crate::clock::wall().as_millis()).await?;
+        }
+        self.local.write(&facts)?;
+        let mut stored = stored.lock();
+        for (topic, partition, record) in facts {
+            stored.apply(topic, partition, record);
         }
         Ok(())
     }

@@ -186,7 +186,12 @@ impl Link for LinkService {
             "" => None,
             name => Some(LinkName::new(name).map_err(|error| Status::invalid_argument(error.to_string()))?),
         };
-        let leave = Leave { epoch: epoch(asked.epoch)?, inverse_of, takes_back_seal: asked.takes_back_seal };
+        let leave = Leave {
+            epoch: epoch(asked.epoch)?,
+            inverse_of,
+            takes_back_seal: asked.takes_back_seal,
+            topics_made_anew: asked.topics_made_anew,
+        };
         link.give_leave(leave).await.map_err(|error| refused(&error))?;
         Ok(Response::new(reply(&link)))
     }

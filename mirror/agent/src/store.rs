@@ -73,15 +73,29 @@ impl Stored {
         names.chain(runs).collect()
     }
 
-    /// What takes away all that is stored about a source topic; its names last, so that half of it is found again.
-    pub(crate) fn removal(&self, topic: TopicId) -> Facts {
+    /// What takes away a source topic's partitions that are gone, and its names where none is left.
+    ///
+    /// The names come last, so that half of it is found again.
+    pub(crate) fn removal(&self, topic: TopicId, gone: impl Fn(&StoredPartition) -> bool) -> Facts {
         let first = PartitionIndex::from_wire(0).expect("0 is an index");
         let of_topic = self.partitions.iter().filter(|((of, _), _)| *of == topic);
-        let partitions = of_topic.flat_map(|((_, index), partition)| {
+        let (gone, left): (Vec<_>, Vec<_>) = of_topic.partition(|(_, partition)| gone(partition));
+        let partitions = gone.into_iter().flat_map(|((_, index), partition)| {
             let runs = partition.runs.keys().map(|source| MapRecord::RunRemoved(*source));
             runs.chain([MapRecord::CheckpointRemoved]).map(|record| (topic, *index, record))
         });
-        partitions.chain([(topic, first, MapRecord::NamesRemoved)]).collect()
+        let names = left.is_empty().then_some((topic, first, MapRecord::NamesRemoved));
+        partitions.chain(names).collect()
+    }
+
+    /// What takes away the maps into target topics that are not `present` under the id that was written to.
+    pub(crate) fn removal_of_deleted(&self, present: impl Fn(&TopicName) -> Option<TopicId>) -> Facts {
+        let removals = self.names.iter().map(|(topic, (_, target))| {
+            let present = present(target);
+            let other = |(_, written)| Some(written) != present;
+            self.removal(*topic, |partition| present.is_none() || partition.checkpoint.is_some_and(other))
+        });
+        removals.flatten().collect()
     }
 
     fn partition(&mut self, topic: TopicId, partition: PartitionIndex) -> &mut StoredPartition {

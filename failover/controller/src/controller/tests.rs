@@ -387,6 +387,9 @@ async fn a_gateway_is_told_to_stop_first_and_then_where_to_go() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_returned_region_serves_again_after_a_failback() {
     let mut world = World::new().await;
+    let mirror = PretendMirror::default();
+    let made_anew = mirror.made_anew.clone();
+    world.mirror = mirror.serve().await;
     let controller = world.start(Config { resync: Some(TailPolicy::Quarantine), ..core() }).await;
     world.clusters[0].die(true);
     wait(&controller, "b serves", |status| serves(status, "b")).await;
@@ -403,6 +406,7 @@ async fn a_returned_region_serves_again_after_a_failback() {
     assert_eq!((reply.outcome.as_str(), reply.epoch), ("finished", 3), "{reply:#?}");
     let summary = controller.brain.timeline.lock().last_promotion().expect("there was one");
     assert_eq!(summary.result, Some(OperationResult::Completed));
+    assert_eq!(*made_anew.lock(), ["b-to-a"], "only a's topics were deleted");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

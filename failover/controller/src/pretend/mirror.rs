@@ -26,6 +26,8 @@ pub(crate) struct PretendMirror {
     pub(crate) sealed: Arc<Mutex<BTreeMap<String, u64>>>,
     /// Whether it was started again, and nobody gave it leave since.
     pub(crate) waits: Arc<AtomicBool>,
+    /// Links whose target's topics were to be made anew.
+    pub(crate) made_anew: Arc<Mutex<Vec<String>>>,
     /// Whether its answers to seals get lost.
     pub(crate) loses_answers: bool,
 }
@@ -93,6 +95,9 @@ impl Link for PretendMirror {
             return Err(GrpcStatus::failed_precondition("link is fenced"));
         }
         sealed.remove(&asked.link);
+        if asked.topics_made_anew {
+            self.made_anew.lock().push(asked.link.clone());
+        }
         self.waits.store(false, Relaxed);
         Ok(Response::new(reply(&asked.link)))
     }

@@ -337,3 +337,47 @@ async fn the_way_there_goes_on_with_topics_that_the_way_back_made_anew() {
     assert_eq!(b.values("orders", 0).await, (0..40).map(|n| format!("value {n}")).collect::<Vec<_>>());
     assert!(there.handle.status().partitions.iter().all(|partition| partition.standing.stopped.is_none()));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leave_for_topics_to_be_made_anew_copies_them_again_under_the_same_epoch() {
+    let (a, b) = (Region::start("a").await, Region::start("b").await);
+    a.create("orders", 1, &[]).await;
+    a.produce("orders", 0, 0..20).await;
+    let leave = Leave { topics_made_anew: true, ..Leave::under(FencingEpoch::from_wire(2).unwrap()) };
+    let link = Link::between(&a, &b).leave_of(leave.clone()).start().await;
+    let copied = async |count| b.has("orders").await && b.values("orders", 0).await.len() == count;
+    eventually(SOON, async || copied(20).await).await;
+
+    b.delete("orders").await;
+    let stopped = async || {
+        let status = link.handle.status();
+        status.partitions.iter().any(|p| p.standing.stopped == Some(StopReason::TargetRecreated))
+    };
+    eventually(SOON, stopped).await;
+    link.handle.give_leave(leave.clone()).await.unwrap();
+    eventually(SOON, async || copied(20).await).await;
+    link.handle.give_leave(leave).await.unwrap();
+    a.produce("orders", 0, 20..30).await;
+    eventually(SOON, async || copied(30).await).await;
+
+    assert_eq!(b.values("orders", 0).await, a.values("orders", 0).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leave_for_topics_to_be_made_anew_forgets_what_an_earlier_life_of_the_link_wrote() {
+    let (a, b) = (Region::start("a").await, Region::start("b").await);
+    a.create("orders", 1, &[]).await;
+    a.produce("orders", 0, 0..20).await;
+    let link = Link::between(&a, &b).leave(1).start().await;
+    eventually(SOON, async || b.has("orders").await && b.values("orders", 0).await.len() == 20).await;
+    let epoch = |number| FencingEpoch::from_wire(number).unwrap();
+    link.handle.seal(epoch(2), Duration::from_secs(2), BTreeMap::new()).await.unwrap();
+
+    b.delete("orders").await;
+    a.produce("orders", 0, 20..30).await;
+    let leave = Leave { topics_made_anew: true, ..Leave::under(epoch(3)) };
+    link.handle.give_leave(leave).await.unwrap();
+    eventually(SOON, async || b.has("orders").await && b.values("orders", 0).await.len() == 30).await;
+
+    assert_eq!(b.values("orders", 0).await, a.values("orders", 0).await);
+}
