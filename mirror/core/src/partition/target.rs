@@ -107,7 +107,10 @@ impl Partition {
     ) {
         let Some(expected) = self.queue.in_flight_as(number).map(|queued| queued.target) else { return };
         let base = base.unwrap_or(expected);
-        if base < expected {
+        // Further on than expected: somebody else's records lie before it. Where, only the first in line tells; of one behind it
+        // a batch that is open may have been appended among them.
+        let is_first = self.queue.first().is_some_and(|first| first.target == expected);
+        if base < expected || (base > expected && !is_first) {
             self.queue.leave_open(number);
             self.phase = Phase::Settling;
             return self.answered(now);

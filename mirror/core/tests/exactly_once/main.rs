@@ -97,6 +97,18 @@ proptest! {
     }
 }
 
+/// A batch refused for a moment whose earlier copy came late stands behind a foreign write; the next one's acknowledgement does not say so.
+#[test]
+fn a_foreign_write_before_an_open_batch_is_put_where_it_is() {
+    let mut world = World::new(10_212_151_390_214_949_326, 1);
+
+    world.run_with_faults(600, true);
+    world.finish();
+
+    check_content(&world);
+    check_translation(&world, &world.mirrors[0].partition);
+}
+
 #[test]
 fn where_nothing_was_written_yet_the_next_position_is_exact() {
     let mut mirror = Partition::new(Settings {
