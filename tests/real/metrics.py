@@ -33,6 +33,8 @@ DEPLOY = parts.ROOT / "deploy"
 RULES = DEPLOY / "prometheus" / "leeward.rules.yml"
 DASHBOARD = DEPLOY / "grafana" / "leeward.json"
 
+READY_SECONDS = 30
+
 # Series that are there only while, or once, what they tell has happened.
 ON_EVENT = {
     "leeward_dns_resolver_agrees", "leeward_dns_update_errors_total", "leeward_failover_in_progress",
@@ -112,7 +114,20 @@ class Prometheus:
         found = self.get("/api/v1/query", query=expression)
         return len(found["result"]) if found else 0
 
+    def ready(self):
+        """Whether it answers questions: before, it says 503 to all of them."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=10) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
     def __enter__(self):
+        try:
+            until(READY_SECONDS, "Prometheus is ready", self.ready)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):
