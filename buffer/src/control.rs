@@ -7,15 +7,15 @@ use std::time::Duration;
 use leeward_model::{FencingEpoch, PartitionIndex, RegionName, TopicName, TopicPartition};
 use leeward_proto::control::control_client::ControlClient;
 use leeward_proto::control::{GatewayReport, Grant, PromotedPartition};
+use leeward_proto::transport::Peer;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Endpoint;
 
 use crate::grants::{Reports, Standing};
 use crate::hub::Hub;
-use crate::limits::{CONTROL_TIMEOUT, RECONNECT_PAUSE, REPORT_INTERVAL};
+use crate::limits::{RECONNECT_PAUSE, REPORT_INTERVAL};
 use crate::partition::Marks;
 
 /// Reports that wait to be sent.
@@ -51,21 +51,20 @@ impl Reporter {
         }
     }
 
-    /// Attends to the controllers at `endpoints`, one after the other, until the gateway stops.
-    pub(crate) async fn attend(self, endpoints: Vec<Endpoint>) {
+    /// Attends to the controllers, one after the other, until the gateway stops.
+    pub(crate) async fn attend(self, controllers: Vec<Peer>) {
         loop {
-            for endpoint in &endpoints {
-                if let Err(error) = self.attend_once(endpoint.clone()).await {
-                    tracing::debug!(controller = %endpoint.uri(), error = %error, "no grants from this controller");
+            for controller in &controllers {
+                if let Err(error) = self.attend_once(controller).await {
+                    tracing::debug!(controller = %controller.uri(), error = %error, "no grants from this controller");
                 }
                 tokio::time::sleep(RECONNECT_PAUSE).await;
             }
         }
     }
 
-    async fn attend_once(&self, endpoint: Endpoint) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let channel = endpoint.connect_timeout(CONTROL_TIMEOUT).connect().await?;
-        let mut client = ControlClient::new(channel);
+    async fn attend_once(&self, controller: &Peer) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let mut client = ControlClient::new(controller.connect().await?);
         let (reports, waiting) = mpsc::channel(REPORTS_WAITING_MAX);
         reports.send(self.report()).await?;
         let mut grants = client.grants(ReceiverStream::new(waiting)).await?.into_inner();

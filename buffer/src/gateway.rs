@@ -9,16 +9,17 @@ use std::sync::Arc;
 use leeward_client::{Address, ClientConfig, InvalidAddress};
 use leeward_log::{GroupWait, RealDisk};
 use leeward_model::{ByteSize, RegionName, TopicName, TopicPartition};
+use leeward_proto::transport::{Peer, PeerError, Transport};
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::transport::Endpoint;
 
 use crate::control::Reporter;
 use crate::face::Face;
 use crate::grants::Standing;
 use crate::hub::{Acknowledge, GatewayStatus, Hub, HubParts, Region, TrimmingOf};
+use crate::limits::CONTROL_TIMEOUT;
 use crate::metrics::Metrics;
 use crate::partition::Trimming;
 use crate::store::{self, Store, StoreError};
@@ -45,9 +46,11 @@ pub struct GatewayConfig {
     pub regions: BTreeMap<RegionName, ClientConfig>,
     /// Where to forward without a controller. `None`: wait for a grant.
     pub acting: Option<RegionName>,
-    /// `http://host:port` of the controllers; none where there are none.
+    /// How controllers and mirror agents are reached.
+    pub transport: Transport,
+    /// `http://host:port` or `https://host:port` of the controllers; none where there are none.
     pub controllers: Vec<String>,
-    /// `http://host:port` of the mirror agent in each region. Where there is none, a record is forgotten once the
+    /// The same of the mirror agent in each region. Where there is none, a record is forgotten once the
     /// acting primary has it.
     pub agents: BTreeMap<RegionName, String>,
     /// Topics that are mirrored; records of others are forgotten once the acting primary has them.
@@ -80,8 +83,8 @@ pub enum GatewayError {
     Store(#[from] StoreError),
     #[error("metrics are registered already")]
     Metrics(#[from] prometheus::Error),
-    #[error("{address} is no address of a controller or an agent")]
-    Endpoint { address: String, source: tonic::transport::Error },
+    #[error("a controller or an agent cannot be reached")]
+    Peer(#[from] PeerError),
     #[error("acting region {region} is not configured")]
     UnknownRegion { region: RegionName },
     #[error("opening the buffer was interrupted")]
@@ -104,9 +107,14 @@ impl Gateway {
     ///
     /// [`GatewayError`]; nothing runs then.
     pub async fn start(config: GatewayConfig) -> Result<Self, GatewayError> {
-        let controllers = endpoints(config.controllers.iter())?;
-        let agents =
-            config.agents.keys().cloned().zip(endpoints(config.agents.values())?).collect::<Vec<_>>();
+        let peer = |address: &String| -> Result<Peer, GatewayError> {
+            Ok(config.transport.peer(address)?.connect_timeout(CONTROL_TIMEOUT))
+        };
+        let controllers = config.controllers.iter().map(peer).collect::<Result<Vec<_>, _>>()?;
+        let mut agents = Vec::new();
+        for (region, address) in &config.agents {
+            agents.push((region.clone(), peer(address)?));
+        }
         if let Some(region) = config.acting.clone().filter(|region| !config.regions.contains_key(region)) {
             return Err(GatewayError::UnknownRegion { region });
         }
@@ -162,14 +170,6 @@ impl Gateway {
     }
 }
 
-fn endpoints<'a>(addresses: impl Iterator<Item = &'a String>) -> Result<Vec<Endpoint>, GatewayError> {
-    let parse = |address: &String| {
-        Endpoint::from_shared(address.clone())
-            .map_err(|source| GatewayError::Endpoint { address: address.clone(), source })
-    };
-    addresses.map(parse).collect()
-}
-
 fn trimming(mirrored: Mirrored, alone: bool) -> TrimmingOf {
     Arc::new(move |partition: &TopicPartition| {
         if alone || !mirrored(&partition.topic) {
@@ -194,8 +194,8 @@ async fn open(config: &GatewayConfig, trimming: TrimmingOf) -> Result<store::Ope
 async fn run(
     hub: &Arc<Hub>,
     config: &GatewayConfig,
-    controllers: Vec<Endpoint>,
-    agents: Vec<(RegionName, Endpoint)>,
+    controllers: Vec<Peer>,
+    agents: Vec<(RegionName, Peer)>,
     advertised: &Address,
 ) {
     for region in hub.regions.values() {
@@ -204,9 +204,9 @@ async fn run(
     hub.spawn(hub.clone().keep_state());
     hub.spawn(hub.clone().keep_gauges());
     hub.spawn(hub.clone().watch_lease());
-    for (target, endpoint) in agents {
+    for (target, agent) in agents {
         for source in hub.regions.keys().filter(|source| **source != target) {
-            hub.spawn(watermarks::follow(hub.clone(), source.clone(), target.clone(), endpoint.clone()));
+            hub.spawn(watermarks::follow(hub.clone(), source.clone(), target.clone(), agent.clone()));
         }
     }
     if let Some(acting) = config.acting.clone() {

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use leeward_model::{LinkName, PartitionIndex, RegionName, TopicName, TopicPartition};
 use leeward_proto::link::link_client::LinkClient;
 use leeward_proto::link::{LinkRequest, Watermark};
-use tonic::transport::Endpoint;
+use leeward_proto::transport::Peer;
 
 use crate::hub::Hub;
-use crate::limits::{CONTROL_TIMEOUT, RECONNECT_PAUSE};
+use crate::limits::RECONNECT_PAUSE;
 use crate::partition::Marks;
 
 /// Follows the link from `source` to `target`, at the agent of `target`, until the gateway stops.
-pub(crate) async fn follow(hub: Arc<Hub>, source: RegionName, target: RegionName, endpoint: Endpoint) {
+pub(crate) async fn follow(hub: Arc<Hub>, source: RegionName, target: RegionName, agent: Peer) {
     let link = LinkName::between(&source, &target);
     loop {
-        if let Err(error) = follow_once(&hub, &source, &link, endpoint.clone()).await {
+        if let Err(error) = follow_once(&hub, &source, &link, &agent).await {
             tracing::debug!(%link, error = %error, "no watermarks from this link");
         }
         tokio::time::sleep(RECONNECT_PAUSE).await;
@@ -26,10 +26,9 @@ async fn follow_once(
     hub: &Arc<Hub>,
     source: &RegionName,
     link: &LinkName,
-    endpoint: Endpoint,
+    agent: &Peer,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let channel = endpoint.connect_timeout(CONTROL_TIMEOUT).connect().await?;
-    let mut client = LinkClient::new(channel);
+    let mut client = LinkClient::new(agent.connect().await?);
     let request = LinkRequest { link: link.to_string() };
     let mut updates = client.watermarks(request).await?.into_inner();
     while let Some(update) = updates.message().await? {

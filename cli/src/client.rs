@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use leeward_proto::{control::control_client::ControlClient, link::link_client::LinkClient};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
-use crate::settings::Settings;
+use crate::{settings::Settings, tls};
 
 /// How long a command tries to reach a process.
 const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -20,19 +21,24 @@ pub(crate) struct Unreachable {
     source: tonic::transport::Error,
 }
 
-async fn connect(what: &'static str, address: &str, setting: &'static str) -> Result<Channel, Unreachable> {
-    let failed = |source| Unreachable { what, address: address.to_owned(), setting, source };
-    let endpoint = Endpoint::from_shared(address.to_owned()).map_err(failed)?;
-    endpoint.connect_timeout(CONNECT_WAIT_MAX).connect().await.map_err(failed)
+async fn connect(
+    settings: &Settings,
+    what: &'static str,
+    address: &str,
+    setting: &'static str,
+) -> anyhow::Result<Channel> {
+    let peer = tls::transport(settings)?.peer(address).with_context(|| format!("`{setting}`"))?;
+    let connected = peer.connect_timeout(CONNECT_WAIT_MAX).connect().await;
+    Ok(connected.map_err(|source| Unreachable { what, address: address.to_owned(), setting, source })?)
 }
 
 /// The controller, as the settings name it.
 ///
 /// # Errors
 ///
-/// [`Unreachable`].
-pub(crate) async fn controller(settings: &Settings) -> Result<ControlClient<Channel>, Unreachable> {
-    let channel = connect("controller", &settings.peers.controller, "peers.controller").await?;
+/// [`Unreachable`], or that certificates cannot be used.
+pub(crate) async fn controller(settings: &Settings) -> anyhow::Result<ControlClient<Channel>> {
+    let channel = connect(settings, "controller", &settings.controller(), "peers.controller").await?;
     Ok(ControlClient::new(channel))
 }
 
@@ -53,5 +59,5 @@ pub(crate) async fn mirror(
     let address = agent.map(str::to_owned).or_else(named).ok_or_else(|| {
         anyhow::anyhow!("nobody says where the agent of link {link} is; give --agent or `peers.mirrors`")
     })?;
-    Ok(LinkClient::new(connect("mirror agent", &address, "peers.mirrors").await?))
+    Ok(LinkClient::new(connect(settings, "mirror agent", &address, "peers.mirrors").await?))
 }

@@ -61,7 +61,7 @@ pub(crate) async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Serves until `stop`; `more` is what a role adds, such as the controller's REST.
-pub(crate) fn serve(listener: TcpListener, told: Told, more: Router, stop: CancellationToken) {
+pub(crate) fn serve(connections: Connections, told: Told, more: Router, stop: CancellationToken) {
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "alive\n" }))
@@ -69,7 +69,7 @@ pub(crate) fn serve(listener: TcpListener, told: Told, more: Router, stop: Cance
         .with_state(Arc::new(told))
         .merge(more);
     tokio::spawn(async move {
-        leeward_proto::serve_http(Connections::of_http(listener), router, stop).await;
+        leeward_proto::serve_http(connections, router, stop).await;
     });
 }
 

@@ -11,6 +11,7 @@ mod http;
 mod settings;
 mod telemetry;
 mod terminal;
+mod tls;
 
 use std::process::ExitCode;
 

@@ -20,6 +20,10 @@ pub(crate) struct Settings {
     pub(crate) name: Option<String>,
     pub(crate) listen: Listen,
     pub(crate) peers: Peers,
+    /// Encrypts this process's own ports and its connections to the other processes. Without it its ports are plain
+    /// and on loopback.
+    #[serde(default)]
+    pub(crate) tls: Option<TlsFiles>,
     /// Where a region's cluster is, as seen from this process; a region that is not named here is where the policy
     /// says. For sites that reach a region through a tunnel or another network.
     #[serde(default)]
@@ -60,12 +64,37 @@ pub(crate) struct LinkListen {
     pub(crate) advertised: String,
 }
 
+/// Who this process is to the others, and whom it takes for one of them. Files are read again when they change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TlsFiles {
+    /// This process's certificates, its own first, PEM; fit for servers and for clients.
+    pub(crate) cert_file: PathBuf,
+    /// The key of the first, PEM.
+    pub(crate) key_file: PathBuf,
+    /// Authorities whose certificates the other processes show, PEM. Whoever has one may fail over.
+    pub(crate) ca_file: PathBuf,
+    #[serde(default)]
+    pub(crate) http_client_certificate: HttpClientCertificate,
+}
+
+/// When a client of the http port must show a certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum HttpClientCertificate {
+    /// Metrics, health and status are for everybody who reaches the port; verbs are not.
+    #[default]
+    ForVerbs,
+    Always,
+}
+
 /// Where the other processes are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Peers {
-    /// The controller's gRPC.
-    pub(crate) controller: String,
+    /// The controller's gRPC; on this host where not given.
+    #[serde(default)]
+    controller: Option<String>,
     /// By region: the agent that runs the links into it.
     #[serde(default)]
     pub(crate) mirrors: BTreeMap<String, String>,
@@ -96,6 +125,9 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Where a controller on this host listens by default.
+const CONTROLLER_HERE: &str = "127.0.0.1:7443";
+
 const DEFAULTS: &str = r#"
 [listen]
 control = "127.0.0.1:7443"
@@ -103,7 +135,6 @@ link = "127.0.0.1:7444"
 http = "127.0.0.1:9644"
 
 [peers]
-controller = "http://127.0.0.1:7443"
 
 [log]
 filter = "info,hickory_server=warn"
@@ -128,6 +159,12 @@ impl Settings {
             Environment::with_prefix("LEEWARD").prefix_separator("_").separator("__").source(Some(nested));
         let read = sources.add_source(environment).build().context("settings cannot be read")?;
         read.try_deserialize().context("settings are wrong")
+    }
+
+    /// `http://host:port` or `https://host:port` of the controller's gRPC.
+    pub(crate) fn controller(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        self.peers.controller.clone().unwrap_or_else(|| format!("{scheme}://{CONTROLLER_HERE}"))
     }
 }
 
@@ -154,5 +191,16 @@ mod tests {
         let refused = Settings::load(Some(file.path())).expect_err("unknown key");
 
         assert!(format!("{refused:#}").contains("htpp"), "{refused:#}");
+    }
+
+    #[test]
+    fn with_tls_the_controller_of_this_host_is_asked_over_tls() {
+        let file = tempfile::Builder::new().suffix(".toml").tempfile().expect("temporary file");
+        let tls = "[tls]\ncert_file = \"c\"\nkey_file = \"k\"\nca_file = \"a\"\n";
+        std::fs::write(file.path(), tls).expect("written");
+
+        let settings = Settings::load(Some(file.path())).expect("whole");
+
+        assert_eq!(settings.controller(), "https://127.0.0.1:7443");
     }
 }

@@ -1,4 +1,5 @@
-//! The contracts between Leeward's processes, generated from `proto/leeward/*.proto`, and how their ports listen.
+//! The contracts between Leeward's processes, generated from `proto/leeward/*.proto`, how their ports listen,
+//! and how they reach each other.
 //!
 //! Numbers here are plain: each receiver turns them into the domain's types where they enter.
 
@@ -24,5 +25,6 @@ pub mod region {
 
 pub mod limits;
 mod listening;
+pub mod transport;
 
-pub use listening::{Connections, GuardedStream, Patience, grpc_server, serve_http};
+pub use listening::{Certified, Connection, Connections, GuardedStream, Patience, grpc_server, serve_http};

@@ -9,6 +9,11 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Time in which a peer must take some of what is written to it. Reached: its connection is closed.
 pub const TAKE_WAIT_MAX: Duration = Duration::from_secs(20);
 
+/// TLS handshakes of one port that go on at a time. Reached: further connections wait to be accepted.
+pub const HANDSHAKES_MAX: usize = 1024;
+/// Time for one TLS handshake. Reached: the connection is closed.
+pub const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(5);
+
 /// Silence of a gRPC peer, which also has pings to answer. Reached: its connection is closed.
 pub const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// Time between two pings to a gRPC peer, and for each to be answered. Reached: its connection is closed.

@@ -30,6 +30,7 @@ use tonic::codegen::Service;
 const IMPATIENT: Patience = Patience {
     silence: Duration::from_millis(50),
     take: Duration::from_millis(50),
+    handshake: Duration::from_millis(50),
     head: Duration::from_millis(50),
     body: Duration::from_millis(20),
 };

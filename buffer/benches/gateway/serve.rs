@@ -10,6 +10,7 @@ use leeward_client::ClientConfig;
 use leeward_log::{FlushPolicy, GroupWait};
 use leeward_model::{ByteSize, RegionName};
 use leeward_node::{Node, NodeConfig};
+use leeward_proto::transport::Transport;
 use prometheus::Registry;
 
 use super::Words;
@@ -45,6 +46,7 @@ pub(crate) fn gateway(words: &Words) {
         acknowledge: Acknowledge::AfterFsync,
         regions: [(region.clone(), ClientConfig::new(vec![words.text("region").to_owned()]))].into(),
         acting: Some(region),
+        transport: Transport::default(),
         controllers: Vec::new(),
         agents: BTreeMap::new(),
         mirrored: Arc::new(|_| true),

@@ -78,6 +78,7 @@ pub(super) fn config(dir: &Path, regions: &[(&str, SocketAddr)]) -> GatewayConfi
         acknowledge: Acknowledge::AfterFsync,
         regions: regions.iter().map(|(name, at)| (region(name), client(&[*at]))).collect(),
         acting: None,
+        transport: leeward_proto::transport::Transport::default(),
         controllers: Vec::new(),
         agents: BTreeMap::new(),
         mirrored: Arc::new(|_| true),

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use leeward_proto::Connections;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use prometheus::{IntGauge, Opts};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -31,6 +32,7 @@ use crate::{
     exit::Exit,
     http::{self, Told},
     settings::Settings,
+    tls,
 };
 use role::Running;
 use site::Site;
@@ -53,8 +55,12 @@ pub(crate) async fn run(arguments: &ServeArguments, settings: &Settings) -> anyh
     let Some(topology) = super::policy::one_topology(&arguments.policy)? else {
         return Ok(Exit::InvalidPolicy);
     };
-    listen::check(&settings.listen)?;
-    let mut site = Site::new(topology, settings.clone(), arguments)?;
+    listen::check(settings)?;
+    let transport = tls::transport(settings)?;
+    if let Some(files) = &settings.tls {
+        tokio::spawn(tls::keep(files.clone(), transport.clone()));
+    }
+    let mut site = Site::new(topology, settings.clone(), transport, arguments)?;
     let mut signals = Signals::new()?;
     let http_listener = http::bind(settings.listen.http).await?;
     let http_address = http_listener.local_addr()?;
@@ -79,8 +85,9 @@ pub(crate) async fn run(arguments: &ServeArguments, settings: &Settings) -> anyh
     }
     let http_stop = CancellationToken::new();
     let told = Told { registry: site.registry, series: site.series, checks };
-    http::serve(http_listener, told, routes, http_stop.clone());
-    info!(topology = %site.topology.metadata.name, http = %http_address, "leeward serves");
+    let connections = Connections::of_http(http_listener).with_tls(site.transport.for_people());
+    http::serve(connections, told, routes, http_stop.clone());
+    info!(topology = %site.topology.metadata.name, http = %http_address, tls = site.settings.tls.is_some(), "leeward serves");
 
     let end = wait(&mut running, &mut signals).await;
     stop(running, &mut signals).await;

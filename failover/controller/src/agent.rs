@@ -7,7 +7,10 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use leeward_failover_core::{LevelRule, Probe};
 use leeward_model::RegionName;
-use leeward_proto::region::{AgentReport, ProbeReport, region_client::RegionClient};
+use leeward_proto::{
+    region::{AgentReport, ProbeReport, region_client::RegionClient},
+    transport::{Peer, PeerError},
+};
 use parking_lot::Mutex;
 use tokio::{
     sync::mpsc,
@@ -16,7 +19,6 @@ use tokio::{
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::transport::Endpoint;
 use tracing::{info, warn};
 
 use self::duty::{Duty, Sealing};
@@ -34,8 +36,8 @@ use crate::{
 pub enum AgentError {
     #[error(transparent)]
     Notes(#[from] LogError),
-    #[error("controller's address `{address}` is none")]
-    Address { address: String, source: tonic::transport::Error },
+    #[error("the controller cannot be reached")]
+    Controller(#[from] PeerError),
     #[error("agent in {region} was given no cluster of its own region")]
     NoOwnCluster { region: RegionName },
 }
@@ -54,10 +56,7 @@ impl Agent {
     ///
     /// [`AgentError`] where the notes cannot be opened or the configuration is not whole.
     pub fn start(config: &AgentConfig) -> Result<Self, AgentError> {
-        let address = config.controller.clone();
-        let endpoint = Endpoint::from_shared(address.clone())
-            .map_err(|source| AgentError::Address { address, source })?
-            .connect_timeout(LINK_ASK_TIMEOUT);
+        let controller = config.transport.peer(&config.controller)?.connect_timeout(LINK_ASK_TIMEOUT);
         let own = config.clusters.iter().find(|(region, _)| *region == config.region);
         let own = own.ok_or_else(|| AgentError::NoOwnCluster { region: config.region.clone() })?;
         let notes = RedbLog::open(&config.data)?;
@@ -82,7 +81,7 @@ impl Agent {
             region: config.region.clone(),
             round,
             duty: Arc::clone(&duty),
-            endpoint,
+            controller,
             notes,
             served,
             boot,
@@ -116,7 +115,7 @@ struct Exchange {
     region: RegionName,
     round: Duration,
     duty: Arc<Mutex<Duty>>,
-    endpoint: Endpoint,
+    controller: Peer,
     notes: RedbLog,
     /// Whether the notes say that the region serves.
     served: bool,
@@ -143,7 +142,7 @@ impl Exchange {
         &mut self,
         samples: &mut mpsc::Receiver<Sample>,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let mut client = RegionClient::new(self.endpoint.connect().await?);
+        let mut client = RegionClient::new(self.controller.connect().await?);
         let (reports, outbox) = mpsc::channel(STREAM_BUFFER);
         let mut instructions = client.attend(ReceiverStream::new(outbox)).await?.into_inner();
         let mut rounds = interval(self.round);

@@ -44,25 +44,25 @@ pub(crate) struct Shared {
     pub(crate) shutdown: CancellationToken,
 }
 
-/// Serves gRPC on this listener until shut down.
-pub(crate) async fn serve_grpc(shared: Shared, listener: TcpListener) -> Result<(), tonic::transport::Error> {
+/// Serves gRPC on these connections until shut down.
+pub(crate) async fn serve_grpc(
+    shared: Shared,
+    connections: Connections,
+) -> Result<(), tonic::transport::Error> {
     let shutdown = shared.shutdown.clone();
     let control = ControlServer::new(control::Service::new(shared.clone()));
     let region = RegionServer::new(region::Service::new(shared));
     grpc_server()
         .add_service(control.max_decoding_message_size(MESSAGE_BYTES_MAX))
         .add_service(region.max_decoding_message_size(MESSAGE_BYTES_MAX))
-        .serve_with_incoming_shutdown(
-            Connections::of_grpc(listener).into_stream(),
-            shutdown.cancelled_owned(),
-        )
+        .serve_with_incoming_shutdown(connections.into_stream(), shutdown.cancelled_owned())
         .await
 }
 
-/// Serves REST, metrics and health on this listener until shut down.
-pub(crate) async fn serve_http(shared: Shared, listener: TcpListener) -> Result<(), Infallible> {
+/// Serves REST, metrics and health on these connections until shut down.
+pub(crate) async fn serve_http(shared: Shared, connections: Connections) -> Result<(), Infallible> {
     let shutdown = shared.shutdown.clone();
-    serve_http_on(Connections::of_http(listener), http::router(shared), shutdown).await;
+    serve_http_on(connections, http::router(shared), shutdown).await;
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use leeward_failover_core::Config;
 use leeward_model::{RegionName, TopicName, TopologyName};
+use leeward_proto::transport::Transport;
 
 use crate::{cluster::Cluster, redirector::Redirector};
 
@@ -33,7 +34,7 @@ impl fmt::Debug for Protected {
 pub struct RegionConfig {
     pub name: RegionName,
     pub cluster: Arc<dyn Cluster>,
-    /// `http://host:port` of the mirror agent that runs links into this region.
+    /// `http://host:port` or `https://host:port` of the mirror agent that runs links into this region.
     pub mirror: String,
 }
 
@@ -62,6 +63,8 @@ pub struct ControllerConfig {
     pub budgets: Budgets,
     /// Folder of the decision log and the events' file.
     pub data: PathBuf,
+    /// How mirror agents are reached, and how gRPC is listened for.
+    pub transport: Transport,
     pub grpc_listen: SocketAddr,
     /// `None` where somebody else serves [`routes`](crate::Controller::routes) and metrics.
     pub http_listen: Option<SocketAddr>,
@@ -74,8 +77,9 @@ pub struct AgentConfig {
     pub region: RegionName,
     /// Every region that it probes, its own among them.
     pub clusters: Vec<(RegionName, Arc<dyn Cluster>)>,
-    /// `http://host:port` of the controller.
+    /// `http://host:port` or `https://host:port` of the controller.
     pub controller: String,
+    pub transport: Transport,
     pub detect: std::collections::BTreeMap<leeward_failover_core::Level, leeward_failover_core::LevelRule>,
     pub protected: Protected,
     pub seal_default: bool,

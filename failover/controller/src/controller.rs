@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use axum::Router;
 use futures::future::BoxFuture;
 use leeward_failover_core::{Report, Status};
+use leeward_proto::{Connections, transport::PeerError};
 use prometheus::proto::MetricFamily;
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -40,8 +41,8 @@ pub enum StartError {
     Log(#[from] LogError),
     #[error(transparent)]
     Brain(#[from] BrainError),
-    #[error("a mirror agent's address is none")]
-    MirrorAddress(#[from] tonic::transport::Error),
+    #[error("a mirror agent cannot be asked")]
+    MirrorAddress(#[from] PeerError),
     #[error("{address} cannot be listened on")]
     Listen { address: SocketAddr, source: std::io::Error },
 }
@@ -81,8 +82,10 @@ impl Controller {
         let metrics = Arc::new(Metrics::new(config.topology.as_str(), config.budgets));
         metrics.declare(config.place.as_str(), &core.regions);
         let gateways = Arc::new(Gateways::new(publish::leave(engine.state()), core.lease));
-        let links =
-            Links::new(config.regions.iter().map(|region| (region.name.clone(), region.mirror.clone())))?;
+        let links = Links::new(
+            &config.transport,
+            config.regions.iter().map(|region| (&region.name, &region.mirror)),
+        )?;
         if recovered {
             let text = "controller started from its journal";
             events.add(NewEvent::new("controller-recovered", text), engine.state().epoch, clock.now().wall);
@@ -122,9 +125,11 @@ impl Controller {
         link_events::start(&links, &shared, &tasks);
         let run = brain.run(first, inbox, shutdown.clone());
         spawn_vital(&tasks, &shutdown, "brain", run);
-        spawn_vital(&tasks, &shutdown, "grpc", api::serve_grpc(shared.clone(), grpc_listener));
+        let connections = Connections::of_grpc(grpc_listener).with_tls(config.transport.for_peers());
+        spawn_vital(&tasks, &shutdown, "grpc", api::serve_grpc(shared.clone(), connections));
         let http = http.map(|(listener, address)| {
-            spawn_vital(&tasks, &shutdown, "http", api::serve_http(shared.clone(), listener));
+            let connections = Connections::of_http(listener).with_tls(config.transport.for_people());
+            spawn_vital(&tasks, &shutdown, "http", api::serve_http(shared.clone(), connections));
             address
         });
         let watcher =

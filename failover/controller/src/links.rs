@@ -7,15 +7,15 @@ use leeward_model::{
     ByteSize, FencingEpoch, Lag, LinkName, PartitionIndex, RegionName, SourceOffset, TargetOffset, TopicName,
     TopicPartition,
 };
-use leeward_proto::link::{
-    self as wire, GroupPosition, LinkEvent, LinkEventsRequest, LinkReply, LinkRequest, SealRequest,
-    StartRequest, Watermark, link_client::LinkClient,
+use leeward_proto::{
+    link::{
+        self as wire, GroupPosition, LinkEvent, LinkEventsRequest, LinkReply, LinkRequest, SealRequest,
+        StartRequest, Watermark, link_client::LinkClient,
+    },
+    transport::{PeerError, Transport},
 };
 use tokio::time::{Instant, sleep};
-use tonic::{
-    Request, Status, Streaming,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Request, Status, Streaming, transport::Channel};
 
 use crate::limits::{DRAIN_AS_FAR_WAIT, LINK_ASK_TIMEOUT, LINK_BEGIN_WAIT, LINK_CALL_MARGIN, POLL_EVERY};
 
@@ -55,12 +55,13 @@ pub(crate) struct Links {
 
 impl Links {
     /// Connections are made when first used, and again when they break.
-    pub(crate) fn new(
-        agents: impl IntoIterator<Item = (RegionName, String)>,
-    ) -> Result<Self, tonic::transport::Error> {
-        let connect = |(region, address): (RegionName, String)| {
-            let endpoint = Endpoint::from_shared(address)?.connect_timeout(LINK_ASK_TIMEOUT);
-            Ok((region, endpoint.connect_lazy()))
+    pub(crate) fn new<'a>(
+        transport: &Transport,
+        agents: impl IntoIterator<Item = (&'a RegionName, &'a String)>,
+    ) -> Result<Self, PeerError> {
+        let connect = |(region, address): (&RegionName, &String)| {
+            let agent = transport.peer(address)?.connect_timeout(LINK_ASK_TIMEOUT);
+            Ok((region.clone(), agent.connect_lazy()))
         };
         Ok(Self { agents: agents.into_iter().map(connect).collect::<Result<_, _>>()? })
     }

@@ -4,7 +4,7 @@ use std::{convert::Infallible, error::Error};
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
-    Request, Response, StatusCode,
+    Method, Request, Response, StatusCode,
     body::{Body, Bytes, Incoming},
     header::CONNECTION,
     server::conn::http1,
@@ -16,10 +16,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::codegen::Service;
 use tracing::debug;
 
-use super::{Connections, GuardedStream, Patience};
+use super::{Certified, Connection, Connections, Patience};
 use crate::limits::{BODY_BYTES_MAX, HEAD_BYTES_MAX, SHUTDOWN_WAIT_MAX};
 
-/// Serves until `stop`; requests that are worked on then get [`SHUTDOWN_WAIT_MAX`].
+/// Serves until `stop`; requests that are worked on then get [`SHUTDOWN_WAIT_MAX`]. Who shows no certificate where the
+/// port has TLS may read, and no more.
 pub async fn serve_http<S, B>(mut connections: Connections, service: S, stop: CancellationToken)
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -38,7 +39,7 @@ where
         };
         let (service, stop) = (service.clone(), stop.clone());
         tasks.spawn(async move {
-            if let Err(error) = connection(stream, service, patience, stop).await {
+            if let Err(error) = serve_one(stream, service, patience, stop).await {
                 debug!(%peer, %error, "http connection closed");
             }
         });
@@ -48,8 +49,8 @@ where
     let _ = timeout(SHUTDOWN_WAIT_MAX, tasks.wait()).await;
 }
 
-async fn connection<S, B>(
-    stream: GuardedStream,
+async fn serve_one<S, B>(
+    stream: Connection,
     service: S,
     patience: Patience,
     stop: CancellationToken,
@@ -61,7 +62,8 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let answer = service_fn(move |request| answer(service.clone(), patience.body, request));
+    let certified = stream.certified();
+    let answer = service_fn(move |request| answer(service.clone(), certified, patience.body, request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(patience.head)
@@ -80,6 +82,7 @@ where
 /// Has the body before anybody works on the request.
 async fn answer<S, B>(
     mut service: S,
+    certified: Certified,
     body_max: Duration,
     request: Request<Incoming>,
 ) -> Result<Response<B>, Infallible>
@@ -88,6 +91,10 @@ where
     B: From<&'static str>,
 {
     let (head, body) = request.into_parts();
+    let reads = matches!(head.method, Method::GET | Method::HEAD);
+    if certified == Certified::No && !reads {
+        return Ok(refused(StatusCode::FORBIDDEN, "only who shows a certificate may do more than read\n"));
+    }
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Ok(refused(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long\n"));
     }

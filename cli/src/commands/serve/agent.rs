@@ -25,6 +25,7 @@ pub(super) async fn start(site: &mut Site, running: &mut Vec<Running>) -> anyhow
             region: region.name.clone(),
             clusters: failover::clusters(site, "agent").await?,
             controller: site.controller(),
+            transport: site.transport.clone(),
             detect: failover::levels(&site.topology.spec.failover.detect),
             protected: failover::protected(&site.topology),
             seal_default: failover::seals_default(&site.topology),

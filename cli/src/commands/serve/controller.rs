@@ -41,6 +41,7 @@ pub(super) async fn start(site: &mut Site, running: &mut Vec<Running>) -> anyhow
         drain_max: DRAIN_MAX,
         budgets: budgets(topology),
         data,
+        transport: site.transport.clone(),
         grpc_listen: site.settings.listen.control,
         http_listen: None,
     };

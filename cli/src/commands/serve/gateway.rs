@@ -50,6 +50,7 @@ pub(super) async fn start(site: &mut Site, running: &mut Vec<Running>) -> anyhow
         },
         regions,
         acting: None,
+        transport: site.transport.clone(),
         controllers: vec![site.controller()],
         agents,
         mirrored: Arc::new(move |topic| topics.matches(topic)),

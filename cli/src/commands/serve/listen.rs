@@ -6,22 +6,26 @@ use anyhow::Context;
 use leeward_policies::HostPort;
 use tokio::net::lookup_host;
 
-use crate::settings::Listen;
+use crate::settings::Settings;
 
-/// Refuses addresses that others than this machine could reach: what is said there is neither encrypted nor asked for
-/// a name.
+/// Refuses addresses that others than this machine could reach where what is said there is neither encrypted nor asked
+/// for a name.
 ///
 /// # Errors
 ///
 /// Names the setting.
-pub(super) fn check(listen: &Listen) -> anyhow::Result<()> {
+pub(super) fn check(settings: &Settings) -> anyhow::Result<()> {
+    if settings.tls.is_some() {
+        return Ok(());
+    }
+    let listen = &settings.listen;
     let own =
         [("listen.control", listen.control), ("listen.link", listen.link), ("listen.http", listen.http)];
     for (setting, address) in own {
         if !address.ip().is_loopback() {
             anyhow::bail!(
-                "`{setting}` {address} is not on loopback, and Leeward's own ports have no TLS yet; \
-                 listen on loopback and let a tunnel or a proxy with TLS carry it"
+                "`{setting}` {address} is not on loopback, and this process has no TLS; give its settings \
+                 `tls.cert_file`, `tls.key_file` and `tls.ca_file`, or listen on loopback"
             );
         }
     }
@@ -43,15 +47,32 @@ pub(super) async fn resolve(field: &str, at: &HostPort) -> anyhow::Result<Socket
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Settings;
+    use crate::settings::TlsFiles;
+
+    fn for_everybody() -> Settings {
+        let mut settings = Settings::load(None).expect("defaults");
+        settings.listen.control = SocketAddr::from(([0, 0, 0, 0], 7443));
+        settings
+    }
 
     #[test]
     fn a_control_port_for_everybody_is_refused_by_its_setting() {
-        let mut listen = Settings::load(None).expect("defaults").listen;
-        listen.control = SocketAddr::from(([0, 0, 0, 0], 7443));
+        let refused = check(&for_everybody()).expect_err("everybody could fail over").to_string();
 
-        let refused = check(&listen).expect_err("everybody could fail over");
+        assert!(refused.starts_with("`listen.control` 0.0.0.0:7443 is not on loopback"), "{refused}");
+        assert!(refused.contains("`tls.cert_file`"), "{refused}");
+    }
 
-        assert!(refused.to_string().starts_with("`listen.control` 0.0.0.0:7443 is not on loopback"));
+    #[test]
+    fn a_control_port_for_everybody_is_fine_with_tls() {
+        let mut settings = for_everybody();
+        settings.tls = Some(TlsFiles {
+            cert_file: "c".into(),
+            key_file: "k".into(),
+            ca_file: "a".into(),
+            http_client_certificate: crate::settings::HttpClientCertificate::default(),
+        });
+
+        check(&settings).expect("others must show a certificate");
     }
 }

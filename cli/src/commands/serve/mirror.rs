@@ -7,7 +7,6 @@ use leeward_mirror::{Begin, GapPolicy, LinkConfig, LinkHandle, LinkService, Mirr
 use leeward_model::LinkName;
 use leeward_policies::{self as policies, Region, StartFrom};
 use leeward_proto::{Connections, grpc_server, link::link_server::LinkServer};
-use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info};
 
@@ -48,7 +47,8 @@ pub(super) async fn start(site: &mut Site, running: &mut Vec<Running>) -> anyhow
     if links.is_empty() {
         anyhow::bail!("a mirror stands in a region that holds data");
     }
-    running.push(serve(listener, links));
+    let connections = Connections::of_grpc(listener).with_tls(site.transport.for_peers());
+    running.push(serve(connections, links));
     Ok(())
 }
 
@@ -79,13 +79,13 @@ async fn config(site: &Site, source: &Region, target: &Region) -> anyhow::Result
 }
 
 /// Answers for the links over gRPC.
-fn serve(listener: TcpListener, links: Vec<LinkHandle>) -> Running {
+fn serve(connections: Connections, links: Vec<LinkHandle>) -> Running {
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let service = LinkServer::new(LinkService::new(links.clone()));
     let stopped = stop.clone().cancelled_owned();
     let served = tasks.spawn(async move {
-        let incoming = Connections::of_grpc(listener).into_stream();
+        let incoming = connections.into_stream();
         let served = grpc_server().add_service(service).serve_with_incoming_shutdown(incoming, stopped).await;
         if let Err(error) = served {
             error!(%error, "links cannot be asked");

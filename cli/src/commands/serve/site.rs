@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
 };
 
@@ -10,6 +10,7 @@ use anyhow::Context;
 use leeward_failover::Tsig;
 use leeward_model::RegionName;
 use leeward_policies::{Kafka, Loaded, Region, Topology};
+use leeward_proto::transport::Transport;
 use prometheus::Registry;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
@@ -30,6 +31,8 @@ pub(super) struct Site {
     /// Which text the policy was read from: the first digits of its SHA-256.
     pub(super) policy_hash: String,
     pub(super) settings: Settings,
+    /// How our other processes are reached.
+    pub(super) transport: Transport,
     pub(super) data: PathBuf,
     pub(super) roles: BTreeSet<Role>,
     /// The region in which the process stands; without it, it stands in all of them.
@@ -56,6 +59,7 @@ impl Site {
     pub(super) fn new(
         policy: Loaded<Topology>,
         settings: Settings,
+        transport: Transport,
         arguments: &ServeArguments,
     ) -> anyhow::Result<Self> {
         let policy_hash = short_hash(policy.source().text());
@@ -70,6 +74,7 @@ impl Site {
             topology,
             policy_hash,
             settings,
+            transport,
             data: arguments.data.clone(),
             roles,
             region,
@@ -103,13 +108,22 @@ impl Site {
         Ok(())
     }
 
-    /// `http://host:port` of the controller.
+    /// `http://host:port` or `https://host:port` of the controller.
     pub(super) fn controller(&self) -> String {
-        self.control
-            .map_or_else(|| self.settings.peers.controller.clone(), |address| format!("http://{address}"))
+        self.control.map_or_else(|| self.settings.controller(), |address| self.own(address))
     }
 
-    /// `http://host:port` of the agent that runs the links into `region`.
+    /// A port of this process, as its own roles reach it.
+    fn own(&self, listening: SocketAddr) -> String {
+        let ip = match listening.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ip => ip,
+        };
+        format!("{}://{}", self.transport.scheme(), SocketAddr::new(ip, listening.port()))
+    }
+
+    /// The same of the agent that runs the links into `region`.
     ///
     /// # Errors
     ///
@@ -120,7 +134,7 @@ impl Site {
         }
         let here = self.region.as_ref().is_none_or(|own| own == region);
         match &self.link {
-            Some((address, _)) if here => Ok(format!("http://{address}")),
+            Some((address, _)) if here => Ok(self.own(*address)),
             _ => anyhow::bail!(
                 "links into region {region} run in another process; `peers.mirrors.{region}` must say where"
             ),

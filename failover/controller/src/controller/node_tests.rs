@@ -7,7 +7,7 @@ use super::tests::{client, core, name, rules, serves, wait};
 use super::*;
 use crate::{Agent, AgentConfig, Budgets, KafkaCluster, Protected, RegionConfig, pretend::PretendMirror};
 use leeward_failover_core::Standing;
-use leeward_proto::control::StatusRequest;
+use leeward_proto::{control::StatusRequest, transport::Transport};
 use std::time::Duration;
 
 struct Regions {
@@ -56,6 +56,7 @@ impl Regions {
                 rto_worst_case: Duration::from_secs(3),
             },
             data: self.folder.path().join("controller"),
+            transport: Transport::default(),
             grpc_listen: any,
             http_listen: Some(any),
         };
@@ -68,6 +69,7 @@ impl Regions {
             region: name(region),
             clusters: vec![(name("a"), self.cluster(0)), (name("b"), self.cluster(1))],
             controller: format!("http://{}", controller.grpc_address()),
+            transport: Transport::default(),
             detect: rules(),
             protected: Protected::new(|_| true),
             seal_default: true,

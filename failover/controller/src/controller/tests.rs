@@ -9,6 +9,7 @@ use leeward_model::{RegionName, TopologyName};
 use leeward_proto::{
     control::{EventsRequest, GatewayReport, StatusRequest, VerbRequest, control_client::ControlClient},
     region::{AgentReport, region_client::RegionClient},
+    transport::Transport,
 };
 use tokio_stream::StreamExt;
 
@@ -89,6 +90,7 @@ impl World {
                 rto_worst_case: Duration::from_secs(3),
             },
             data: self.folder.path().join("controller"),
+            transport: Transport::default(),
             grpc_listen,
             http_listen: Some("127.0.0.1:0".parse().expect("an address")),
         }
@@ -103,6 +105,7 @@ impl World {
                 (name("b"), self.clusters[1].clone()),
             ],
             controller: "http://127.0.0.1:1".to_owned(),
+            transport: Transport::default(),
             detect: rules(),
             protected: Protected::new(|_| true),
             seal_default: false,
