@@ -10,10 +10,12 @@ mod relay;
 mod upstream;
 mod versions;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use leeward_client::Address;
-use tokio::net::TcpListener;
+use leeward_proto::{limits::HANDSHAKE_WAIT_MAX, transport::ServerTls};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::hub::Hub;
@@ -28,6 +30,7 @@ pub(crate) struct Face {
     pub(crate) hub: Arc<Hub>,
     /// The address that clients are told.
     pub(crate) advertised: Address,
+    pub(crate) tls: Option<ServerTls>,
 }
 
 impl Face {
@@ -43,7 +46,7 @@ impl Face {
                     };
                     let face = self.clone();
                     self.hub.spawn(async move {
-                        connection::serve(face, stream).await;
+                        face.meet(stream, peer).await;
                         drop(permit);
                     });
                 }
@@ -52,6 +55,23 @@ impl Face {
                     tokio::time::sleep(RECONNECT_PAUSE).await;
                 }
             }
+        }
+    }
+
+    /// Serves one client, in clear or once the TLS handshake is done.
+    async fn meet(self, stream: TcpStream, peer: SocketAddr) {
+        // Not fatal: answers only take a little longer.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = self.tls.clone() else {
+            let (reading, writing) = stream.into_split();
+            return connection::serve(self, reading, writing).await;
+        };
+        match tls.accept(stream, HANDSHAKE_WAIT_MAX).await {
+            Ok(stream) => {
+                let (reading, writing) = tokio::io::split(stream);
+                connection::serve(self, reading, writing).await;
+            }
+            Err(error) => tracing::debug!(%peer, %error, "client's TLS handshake failed"),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use leeward_client::{Address, ClientConfig, InvalidAddress};
 use leeward_log::{GroupWait, RealDisk};
 use leeward_model::{ByteSize, RegionName, TopicName, TopicPartition};
-use leeward_proto::transport::{Peer, PeerError, Transport};
+use leeward_proto::transport::{Peer, PeerError, ServerTls, Transport};
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,8 @@ pub struct GatewayConfig {
     /// Unique among the gateways of a topology.
     pub name: String,
     pub listen: SocketAddr,
+    /// Encrypts what clients say, and decides who of them may connect; plain where there is none.
+    pub tls: Option<ServerTls>,
     /// `host:port` that clients are told; by default where it listens.
     pub advertised: Option<String>,
     /// Acknowledged records live here.
@@ -142,7 +144,7 @@ impl Gateway {
             tasks: tasks.clone(),
         });
         run(&hub, &config, controllers, agents, &advertised).await;
-        let face = Face { hub: hub.clone(), advertised };
+        let face = Face { hub: hub.clone(), advertised, tls: config.tls };
         hub.spawn(face.listen(listener));
         tracing::info!(%address, name = config.name, "gateway takes clients");
         Ok(Self { hub, address, stop, tasks })

@@ -7,4 +7,5 @@ mod gateway {
     mod failover;
     mod forwarding;
     mod harness;
+    mod secured;
 }

@@ -50,6 +50,9 @@ pub(crate) struct Listen {
     /// The gateway; where not given, the policy says where it listens.
     #[serde(default)]
     pub(crate) gateway: Option<SocketAddr>,
+    /// `host:port` that the gateway tells applications; where it listens by default.
+    #[serde(default)]
+    pub(crate) gateway_advertised: Option<String>,
     /// The embedded DNS server; where not given, the policy says where it listens.
     #[serde(default)]
     pub(crate) dns: Option<SocketAddr>,

@@ -80,6 +80,8 @@ codes! {
     DnsTargetMissing = "E0210",
     /// An embedded DNS server or region beside a real one that cannot reach it, or a similar contradiction.
     Contradiction = "E0211",
+    /// A listener beyond loopback without TLS.
+    PlaintextListener = "E0212",
     /// A step's fields do not fit its kind.
     Step = "E0301",
     /// A drill's expectations cannot be judged with its load.

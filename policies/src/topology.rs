@@ -20,7 +20,7 @@ use crate::{
 pub use address::{Endpoint, HostPort};
 pub use arithmetic::{RtoArithmetic, RtoTerm};
 pub use budget::{Budgets, Duplicates, RpoBudget, RtoBudget};
-pub use buffer::{AckWhen, Buffer, Fsync, WhenFull};
+pub use buffer::{AckWhen, Buffer, Fsync, ListenerTls, WhenFull};
 pub use dns::{
     Confirm, DnsProvider, DnsRecord, DnsRecordType, DnsTargets, EmbeddedDns, Rfc2136, Tsig, TsigAlgorithm,
 };

@@ -6,14 +6,14 @@ mod tls;
 mod trust;
 
 pub use peer::{Peer, PeerError};
-pub use tls::{Identity, ServerTls, TlsError};
+pub use tls::{Clients, Identity, ServerTls, TlsError};
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustls::ClientConfig;
 
-use self::tls::{Clients, Protocol, client_config, server_config};
+use self::tls::{Protocol, client_config, server_config};
 
 /// How this process reaches others of ours, and is reached by them; plain by default. Clones share the certificates.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +42,7 @@ impl Credentials {
     fn server(&self, protocol: Protocol) -> Result<rustls::ServerConfig, TlsError> {
         let clients = match protocol {
             Protocol::Http1 if !self.everybody_certifies => Clients::MayCertify(&self.authorities),
-            Protocol::Http1 | Protocol::Grpc => Clients::MustCertify(&self.authorities),
+            Protocol::Http1 | Protocol::Grpc | Protocol::Kafka => Clients::MustCertify(&self.authorities),
         };
         server_config(&self.identity, &clients, protocol)
     }

@@ -39,6 +39,7 @@ pub(crate) fn gateway(words: &Words) {
     let config = GatewayConfig {
         name: "bench".to_owned(),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        tls: None,
         advertised: None,
         dir: words.text("dir").into(),
         capacity: ByteSize::mib(CAPACITY_GIB << 10),

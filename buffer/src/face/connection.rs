@@ -7,9 +7,7 @@ use bytes::{Bytes, BytesMut};
 use leeward_wire::api::RequestBody;
 use leeward_wire::frame::FrameDecoder;
 use leeward_wire::{ApiKey, Reader, RequestHeader, decode_request_header};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::asked::{Asked, Closed};
@@ -30,10 +28,11 @@ pub(super) enum Job {
 /// A request that waits, with the room that its bytes take among those of the connection.
 type Waiting = (Job, OwnedSemaphorePermit);
 
-pub(super) async fn serve(face: Face, stream: TcpStream) {
-    // Not fatal: answers only take a little longer.
-    let _ = stream.set_nodelay(true);
-    let (reading, writing) = stream.into_split();
+pub(super) async fn serve(
+    face: Face,
+    reading: impl AsyncRead + Unpin + Send,
+    writing: impl AsyncWrite + Unpin + Send,
+) {
     let (jobs, waiting) = mpsc::channel(REQUESTS_WAITING_MAX);
     let reader = read(face.clone(), reading, jobs);
     let worker = work(face, writing, waiting);
@@ -43,7 +42,7 @@ pub(super) async fn serve(face: Face, stream: TcpStream) {
     }
 }
 
-async fn read(face: Face, mut stream: OwnedReadHalf, jobs: mpsc::Sender<Waiting>) {
+async fn read(face: Face, mut stream: impl AsyncRead + Unpin + Send, jobs: mpsc::Sender<Waiting>) {
     let decoder = FrameDecoder { max_frame_bytes: REQUEST_FRAME_BYTES_MAX };
     let room = Arc::new(Semaphore::new(REQUESTS_WAITING_BYTES_MAX));
     let mut received = BytesMut::new();
@@ -109,7 +108,7 @@ fn take(face: &Face, frame: Bytes) -> Result<Job, Closed> {
     }
 }
 
-async fn work(face: Face, mut stream: OwnedWriteHalf, mut jobs: mpsc::Receiver<Waiting>) {
+async fn work(face: Face, mut stream: impl AsyncWrite + Unpin + Send, mut jobs: mpsc::Receiver<Waiting>) {
     let mut upstream = Upstream::new(&face.hub);
     while let Some((job, _place)) = jobs.recv().await {
         let answer = match job {
@@ -118,7 +117,7 @@ async fn work(face: Face, mut stream: OwnedWriteHalf, mut jobs: mpsc::Receiver<W
         };
         match answer {
             Ok(Some(frame)) => {
-                let written = tokio::time::timeout(CLIENT_WRITE_TIMEOUT, stream.write_all(&frame)).await;
+                let written = tokio::time::timeout(CLIENT_WRITE_TIMEOUT, write(&mut stream, &frame)).await;
                 if !matches!(written, Ok(Ok(()))) {
                     return;
                 }
@@ -127,4 +126,10 @@ async fn work(face: Face, mut stream: OwnedWriteHalf, mut jobs: mpsc::Receiver<W
             Err(Closed) => return,
         }
     }
+}
+
+/// Writes a frame. What encrypts keeps the end of a frame back until it is flushed.
+async fn write(stream: &mut (impl AsyncWrite + Unpin), frame: &[u8]) -> std::io::Result<()> {
+    stream.write_all(frame).await?;
+    stream.flush().await
 }

@@ -71,6 +71,7 @@ pub(super) fn config(dir: &Path, regions: &[(&str, SocketAddr)]) -> GatewayConfi
     GatewayConfig {
         name: "gateway-1".to_owned(),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        tls: None,
         advertised: None,
         dir: dir.to_owned(),
         capacity: ByteSize::mib(64),

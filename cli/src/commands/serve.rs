@@ -9,6 +9,7 @@ mod failover;
 mod gateway;
 mod kafka;
 mod listen;
+mod listener_tls;
 mod mirror;
 mod names;
 mod node;

@@ -5,7 +5,10 @@ use std::time::Duration;
 use leeward_model::ByteSize;
 
 use super::HostPort;
-use crate::read::{record, words};
+use crate::{
+    read::{record, words},
+    secret::SecretRef,
+};
 
 record! {
     /// The durable buffer between applications and Kafka: a gateway that speaks Kafka.
@@ -14,6 +17,11 @@ record! {
         enabled "enabled": bool = false,
         /// Where applications point; port 0 takes any free one.
         listen "listen": HostPort = HostPort::any_local(),
+        /// Encrypts what applications say. Without it the gateway listens on loopback only.
+        tls "tls": Option<ListenerTls> = None,
+        /// Listens beyond loopback without TLS, where the network itself is trusted: whoever reaches the port writes
+        /// in the gateway's name.
+        allow_plaintext "allowPlaintext": bool = false,
         /// Where records wait; the data directory of the process where not given.
         dir "dir": Option<String> = None,
         /// Most bytes that wait. When it is reached, `whenFull` says what happens.
@@ -26,6 +34,18 @@ record! {
         when_full "whenFull": WhenFull = WhenFull::RejectRetriable,
     }
     later ["drain", "encryption", "expectedIngest"]
+}
+
+record! {
+    /// TLS of the gateway's listener.
+    pub struct ListenerTls in "`buffer.tls`" {
+        /// The gateway's certificates, its own first, PEM.
+        cert "cert": SecretRef,
+        /// The key of the first, PEM.
+        key "key": SecretRef,
+        /// Authorities whose certificates applications must show, PEM. Without it any application may connect.
+        client_ca "clientCa": Option<SecretRef> = None,
+    }
 }
 
 const DEFAULT_CAPACITY: ByteSize = ByteSize::mib(16 * 1024);

@@ -20,6 +20,7 @@ pub(crate) fn check(topology: &Topology, node: &Node, reader: &mut Reader<'_>) -
     check.probing();
     check.data_loss();
     check.buffer();
+    check.gateway();
     check.dns();
     check.recovery_time();
     let passed = check.errors.is_empty();
@@ -199,6 +200,21 @@ impl Check<'_> {
             let message = format!("records would wait {} for the disk", duration_text(every));
             let help = format!("use {} at most; `every: 5ms` is much", duration_text(FSYNC_WAIT_MAX));
             self.error(Code::Number, "spec/buffer/fsync/every", message, help);
+        }
+    }
+
+    fn gateway(&mut self) {
+        let buffer = &self.topology.spec.buffer;
+        let address = buffer.listen.host().parse::<core::net::IpAddr>();
+        let beyond_loopback = address.is_ok_and(|address| !address.is_loopback());
+        if beyond_loopback && buffer.tls.is_none() && !buffer.allow_plaintext {
+            self.error(
+                Code::PlaintextListener,
+                "spec/buffer/listen",
+                "the gateway would listen beyond loopback without TLS",
+                "add `tls: {cert: {fromFile: ...}, key: {fromFile: ...}}`, or `allowPlaintext: true` where the \
+                 network is trusted",
+            );
         }
     }
 

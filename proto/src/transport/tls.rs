@@ -54,7 +54,8 @@ impl fmt::Debug for Identity {
 
 /// What a listener wants of those who connect; authorities are PEM.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Clients<'a> {
+pub enum Clients<'a> {
+    Anybody,
     /// A certificate is looked at where one is shown, and a wrong one is refused.
     MayCertify(&'a str),
     MustCertify(&'a str),
@@ -65,6 +66,7 @@ pub(super) enum Clients<'a> {
 pub(super) enum Protocol {
     Grpc,
     Http1,
+    Kafka,
 }
 
 impl Protocol {
@@ -72,6 +74,7 @@ impl Protocol {
         match self {
             Self::Grpc => vec![b"h2".to_vec()],
             Self::Http1 => vec![b"http/1.1".to_vec()],
+            Self::Kafka => Vec::new(),
         }
     }
 }
@@ -83,6 +86,20 @@ pub struct ServerTls(Arc<ArcSwap<ServerConfig>>);
 impl ServerTls {
     pub(super) fn new(config: ServerConfig) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(config)))
+    }
+
+    /// For a listener that speaks Kafka.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] where certificate, key and authorities do not belong together.
+    pub fn for_kafka(identity: &Identity, clients: Clients<'_>) -> Result<Self, TlsError> {
+        Ok(Self::new(server_config(identity, &clients, Protocol::Kafka)?))
+    }
+
+    /// Shows and trusts what `other` does, from the next connection on.
+    pub fn become_like(&self, other: &Self) {
+        self.0.store(other.0.load_full());
     }
 
     pub(super) fn replace(&self, config: ServerConfig) {
@@ -143,6 +160,7 @@ pub(super) fn server_config(
     let builder =
         ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     let builder = match clients {
+        Clients::Anybody => builder.with_no_client_auth(),
         Clients::MayCertify(pem) => {
             builder.with_client_cert_verifier(verifier(pem)?.allow_unauthenticated().build()?)
         }

@@ -7,7 +7,7 @@ use leeward_buffer::{Acknowledge, Gateway, GatewayConfig, GroupWait};
 use leeward_policies::AckWhen;
 use tracing::info;
 
-use super::{kafka, listen, role::Running, site::Site};
+use super::{kafka, listen, listener_tls, role::Running, site::Site};
 use crate::http::ReadyCheck;
 
 /// Where Linux says what the host is called.
@@ -27,6 +27,12 @@ pub(super) async fn start(site: &mut Site, running: &mut Vec<Running>) -> anyhow
         Some(address) => address,
         None => listen::resolve("buffer.listen", &buffer.listen).await?,
     };
+    let advertised = site.settings.listen.gateway_advertised.clone();
+    listen::check_gateway(listen, buffer, advertised.as_deref())?;
+    let tls = match &buffer.tls {
+        Some(tls) => Some(listener_tls::start(tls).await?),
+        None => None,
+    };
     let mut regions = BTreeMap::new();
     let mut agents = BTreeMap::new();
     for region in site.topology.data_regions() {
@@ -37,7 +43,8 @@ pub(super) async fn start(site: &mut Site, running: &mut Vec<Running>) -> anyhow
     let config = GatewayConfig {
         name: name(site, listen.port()),
         listen,
-        advertised: None,
+        tls,
+        advertised,
         dir: buffer.dir.as_ref().map_or_else(|| site.data.join("buffer"), PathBuf::from),
         capacity: buffer.capacity,
         group_wait: GroupWait {

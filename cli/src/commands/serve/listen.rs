@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Context;
-use leeward_policies::HostPort;
+use leeward_policies::{Buffer, HostPort};
 use tokio::net::lookup_host;
 
 use crate::settings::Settings;
@@ -28,6 +28,30 @@ pub(super) fn check(settings: &Settings) -> anyhow::Result<()> {
                  `tls.cert_file`, `tls.key_file` and `tls.ca_file`, or listen on loopback"
             );
         }
+    }
+    Ok(())
+}
+
+/// Refuses a gateway that others than this machine could reach in clear, and one that applications cannot be told of.
+///
+/// # Errors
+///
+/// Names the key to set.
+pub(super) fn check_gateway(
+    address: SocketAddr,
+    buffer: &Buffer,
+    advertised: Option<&str>,
+) -> anyhow::Result<()> {
+    if !address.ip().is_loopback() && buffer.tls.is_none() && !buffer.allow_plaintext {
+        anyhow::bail!(
+            "the gateway would listen on {address}, beyond loopback, without TLS; give the policy `buffer.tls`, or \
+             `buffer.allowPlaintext: true` where the network is trusted"
+        );
+    }
+    if address.ip().is_unspecified() && advertised.is_none() {
+        anyhow::bail!(
+            "no application can connect to {address}; `listen.gateway_advertised` must say what they are told"
+        );
     }
     Ok(())
 }
@@ -74,5 +98,31 @@ mod tests {
         });
 
         check(&settings).expect("others must show a certificate");
+    }
+
+    #[test]
+    fn a_gateway_for_everybody_needs_tls_or_leave_to_be_plain() {
+        let everybody = SocketAddr::from(([192, 0, 2, 1], 9192));
+        let plain = Buffer::default();
+
+        let refused =
+            check_gateway(everybody, &plain, None).expect_err("anybody could read along").to_string();
+
+        assert!(
+            refused.contains("`buffer.tls`") && refused.contains("`buffer.allowPlaintext: true`"),
+            "{refused}"
+        );
+        check_gateway(everybody, &Buffer { allow_plaintext: true, ..plain }, None).expect("it was asked for");
+    }
+
+    #[test]
+    fn a_gateway_on_every_address_must_be_told_by_name() {
+        let everywhere = SocketAddr::from(([0, 0, 0, 0], 9192));
+        let plain = Buffer { allow_plaintext: true, ..Buffer::default() };
+
+        let refused = check_gateway(everywhere, &plain, None).expect_err("0.0.0.0 is nowhere").to_string();
+
+        assert!(refused.contains("`listen.gateway_advertised`"), "{refused}");
+        check_gateway(everywhere, &plain, Some("gw.example.com:9192")).expect("it has a name");
     }
 }
