@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failed, 64 usage, 69 controller unreachable, 75 another operation is under way, \
-78 invalid policy, 98 drill inconclusive, 99 budget broken, 130 interrupted.";
+77 not permitted, 78 invalid policy, 98 drill inconclusive, 99 budget broken, 130 interrupted.";
 
 /// Keeps Kafka estates alive when a region dies.
 #[derive(Debug, Parser)]
@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Up(UpArguments),
     /// Runs the daemon of a topology.
     Serve(ServeArguments),
+    /// Connects to the clusters of a policy, and says which rights each role lacks there. Changes nothing.
+    Check(CheckArguments),
     /// Shows regions, links, gateways and gates.
     Status(StatusArguments),
     /// Reads policy files.
@@ -89,6 +91,21 @@ pub(crate) struct ServeArguments {
     /// The region in which this process stands; without it, roles that stand in a region run for every region.
     #[arg(long)]
     pub(crate) region: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    /// Policy file with one topology.
+    #[arg(short = 'f', long = "file", value_name = "POLICY")]
+    pub(crate) policy: PathBuf,
+    /// Only what these need; all that the topology has something to do for by default.
+    #[arg(long = "role", value_delimiter = ',')]
+    pub(crate) roles: Vec<Role>,
+    /// The region in which the process will stand; without it, what is needed in either place.
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub(crate) output: Output,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,5 +1,6 @@
 //! One file for each verb.
 
+pub(crate) mod check;
 pub(crate) mod drill;
 pub(crate) mod events;
 pub(crate) mod link;

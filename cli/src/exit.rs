@@ -14,6 +14,8 @@ pub(crate) enum Exit {
     Unreachable,
     /// Another operation is under way.
     Busy,
+    /// A cluster refuses who we are, or what we have to do there.
+    NotPermitted,
     /// The policy file is wrong.
     InvalidPolicy,
     /// A drill's fault did not bite, or the drill could not be judged.
@@ -32,6 +34,7 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 64,
             Exit::Unreachable => 69,
             Exit::Busy => 75,
+            Exit::NotPermitted => 77,
             Exit::InvalidPolicy => 78,
             Exit::Inconclusive => 98,
             Exit::BudgetBroken => 99,

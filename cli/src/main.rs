@@ -58,6 +58,7 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         match arguments.command {
             Command::Policy(command) => commands::policy::run(&command),
             Command::Up(up) => Box::pin(commands::up::run(&up)).await,
+            Command::Check(check) => commands::check::run(&check, &settings).await,
             Command::Serve(serve) => commands::serve::run(&serve, &settings).await,
             Command::Status(status) => commands::status::run(&status, &settings).await,
             Command::Link(link) => commands::link::run(&link, &settings).await,

@@ -43,7 +43,7 @@ pub enum ConfigResource {
 }
 
 impl ConfigResource {
-    fn to_wire(&self) -> (i8, String) {
+    pub(crate) fn to_wire(&self) -> (i8, String) {
         match self {
             Self::Topic(name) => (2, name.as_str().to_owned()),
             Self::Broker(id) => (4, id.to_string()),

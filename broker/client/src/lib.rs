@@ -22,6 +22,7 @@ mod produce;
 mod producer;
 mod records;
 mod resolve;
+mod rights;
 mod scram;
 mod tls;
 
@@ -40,5 +41,6 @@ pub use produce::{Acks, PendingBatches, PendingProduce, ProduceAck};
 pub use producer::{Appended, NewRecord, Producer, ProducerConfig, ProducerError};
 pub use records::{ConsumedRecord, ReadRecords, read_records};
 pub use resolve::{DnsServerResolver, Resolve, ResolveError, SystemResolver};
+pub use rights::{Allowed, Operation};
 pub use scram::ScramError;
 pub use tls::TlsConfigError;

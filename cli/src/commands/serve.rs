@@ -5,9 +5,9 @@ mod agent;
 mod controller;
 mod dns;
 mod embedded_dns;
-mod failover;
+pub(super) mod failover;
 mod gateway;
-mod kafka;
+pub(super) mod kafka;
 mod listen;
 mod listener_tls;
 mod mirror;
@@ -15,7 +15,7 @@ mod names;
 mod node;
 mod role;
 mod secret;
-mod site;
+pub(super) mod site;
 
 use std::time::Duration;
 

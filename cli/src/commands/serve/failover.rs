@@ -107,13 +107,13 @@ pub(super) fn protected(topology: &Topology) -> Protected {
 }
 
 /// Whether a seal may take the cluster's default too: only where every topic is ours to seal.
-pub(super) fn seals_default(topology: &Topology) -> bool {
+pub(in crate::commands) fn seals_default(topology: &Topology) -> bool {
     let topics = &topology.spec.replication.topics;
     topics.exclude().is_empty() && topics.include().contains(&Pattern::everything())
 }
 
 /// Whether brokers are made to refuse writes.
-pub(super) fn seals_writes(topology: &Topology) -> bool {
+pub(in crate::commands) fn seals_writes(topology: &Topology) -> bool {
     topology.spec.failover.fencing.methods.contains(&FenceMethod::SealWrites)
 }
 

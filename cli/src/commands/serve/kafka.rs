@@ -22,7 +22,11 @@ const SYSTEM_AUTHORITIES: [&str; 4] = [
 /// # Errors
 ///
 /// Where nobody says where it is, or a secret is not there.
-pub(super) async fn client(site: &Site, region: &Region, role: &str) -> anyhow::Result<ClientConfig> {
+pub(in crate::commands) async fn client(
+    site: &Site,
+    region: &Region,
+    role: &str,
+) -> anyhow::Result<ClientConfig> {
     let mut config = ClientConfig::new(site.bootstrap(region)?);
     config.client_id = format!("leeward-{role}");
     if let Some(Kafka::Cluster(cluster)) = &region.kafka {

@@ -26,17 +26,17 @@ use crate::{
 const POLICY_HASH_BYTES: usize = 6;
 
 /// What the roles of one process share.
-pub(super) struct Site {
-    pub(super) topology: Topology,
+pub(in crate::commands) struct Site {
+    pub(in crate::commands) topology: Topology,
     /// Which text the policy was read from: the first digits of its SHA-256.
     pub(super) policy_hash: String,
     pub(super) settings: Settings,
     /// How our other processes are reached.
     pub(super) transport: Transport,
     pub(super) data: PathBuf,
-    pub(super) roles: BTreeSet<Role>,
+    pub(in crate::commands) roles: BTreeSet<Role>,
     /// The region in which the process stands; without it, it stands in all of them.
-    pub(super) region: Option<RegionName>,
+    pub(in crate::commands) region: Option<RegionName>,
     pub(super) registry: Registry,
     /// Embedded regions that run in this process: where they listen.
     pub(super) nodes: BTreeMap<RegionName, String>,
@@ -56,7 +56,7 @@ impl Site {
     /// # Errors
     ///
     /// Where the topology has no such region.
-    pub(super) fn new(
+    pub(in crate::commands) fn new(
         policy: Loaded<Topology>,
         settings: Settings,
         transport: Transport,
