@@ -61,6 +61,9 @@ class Kafka:
         self.process = None
         self.cluster_id = None
 
+    # Further words of the first `kafka-storage format`.
+    format_words = ()
+
     @property
     def bootstrap(self):
         return f"{self.host}:{self.port}"
@@ -113,7 +116,7 @@ class Kafka:
         if not meta.exists():
             tool = self._java("128m", "kafka.tools.StorageTool")
             name = subprocess.run([*tool, "random-uuid"], capture_output=True, text=True, check=True).stdout.strip()
-            parts.run([*tool, "format", "-t", name.splitlines()[-1], "-c", properties])
+            parts.run([*tool, "format", "-t", name.splitlines()[-1], "-c", properties, *self.format_words])
         self.cluster_id = next(
             line.split("=", 1)[1] for line in meta.read_text().splitlines() if line.startswith("cluster.id=")
         )

@@ -19,6 +19,8 @@ CACHE = Path(os.environ.get("LEEWARD_CACHE", ROOT / ".cache"))
 
 KAFKA_VERSIONS = ("4.1.0", "3.9.2", "4.3.0")
 KAFKA = KAFKA_VERSIONS[0]
+# For the slf4j and log4j of KAFKA.
+KAFKA_LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3"
 GO_OLDEST = (1, 26)
 GO_TOOLCHAIN = "go1.26.0"
 FAMILIES = ("java", "librdkafka", "franz-go", "kafka-python", "kafkajs")
@@ -100,6 +102,17 @@ def kafka_jars(version=KAFKA):
 
     java()
     return built(f"kafka-{version}", key_of(pom) + version, build)
+
+
+def kafka_logging():
+    """The folder with what a broker needs to log: the jars above come without it."""
+    def build(folder):
+        java()
+        debian(["maven"], ["mvn"])
+        run(["mvn", "-q", "-B", "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy", f"-Dartifact={KAFKA_LOGGING}",
+             f"-DoutputDirectory={folder}"])
+
+    return built("kafka-logging", KAFKA_LOGGING, build)
 
 
 def venv():
