@@ -52,6 +52,9 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct UpArguments {
+    /// Policy file with one topology to start instead of the built-in one; its clusters must run where it names any.
+    #[arg(short = 'f', long = "file", value_name = "POLICY")]
+    pub(crate) policy: Option<PathBuf>,
     /// Where the regions' data and the processes' logs go.
     #[arg(long, default_value = "runs/up")]
     pub(crate) data: PathBuf,

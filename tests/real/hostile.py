@@ -42,6 +42,7 @@ GROWTH_KIB = 128 * 1024
 # What a later round may leave behind more than an earlier one: arenas of the allocator, not connections.
 LEFT_KIB = 16 * 1024
 TOPIC = "good"
+POLICY = Path(__file__).with_name("patient.yaml")
 
 
 def clock(at=None):
@@ -218,7 +219,7 @@ def main():
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     suite = Suite("hostile")
-    with tempfile.TemporaryDirectory(prefix="leeward-hostile-") as folder, Up(folder, "--no-load") as estate:
+    with tempfile.TemporaryDirectory(prefix="leeward-hostile-") as folder, Up(folder, "-f", str(POLICY), "--no-load") as estate:
         pids = sorted([*processes_in(folder), estate.process.pid])
         found = [Target(*listens) for listens in listening(pids)]
         for target in found:

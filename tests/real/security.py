@@ -3,7 +3,8 @@
 Leeward's own processes and towards applications, and planted secrets that must appear nowhere.
 
     tests/real/security.py          the quick form
-    tests/real/security.py --long   each right taken away alone and named by `check`; a drill's files searched as well
+    tests/real/security.py --long   each right taken away alone and named by `check`; a mirror that has lost its disk, a region
+                                    that is lost and returns with a tail: what of the listed rights nobody used is named
 """
 
 import argparse
@@ -11,6 +12,7 @@ import base64
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -37,6 +39,8 @@ USERS = {
 WRONG = "planted-wrong-pw-55d0aa"
 TSIG = base64.b64encode(b"planted-tsig-secret-0123456789ab").decode()
 TOPIC, GROUP, RECORDS = "orders.secured", "app-secured", 60
+# Records that only a lost region has.
+TAIL = 40
 REGIONS = ("eu", "us")
 
 
@@ -140,8 +144,9 @@ class Estate:
             }
         self.gateway = f"127.0.0.1:{free()}"
         self.processes["gateway"].settings["LEEWARD_LISTEN__GATEWAY"] = self.gateway
-        for process in self.processes.values():
-            process.start()
+        # Agents first: whoever comes first to a region makes the canary's topic.
+        for name in sorted(self.processes, key=lambda name: not name.startswith("agent")):
+            self.processes[name].start()
 
     def status(self):
         process = self.processes["controller"]
@@ -276,7 +281,7 @@ def count(kafka, topic):
     return len(admin("dump", kafka.bootstrap, topic)) if topic in admin("topics", kafka.bootstrap)[0] else 0
 
 
-def runs(suite, estate):
+def runs(suite, estate, long):
     """The whole estate under the listed rights, each process under its own principal, TLS everywhere."""
     eu, us = estate.kafka["eu"], estate.kafka["us"]
     create_topic(eu.bootstrap, TOPIC, 2)
@@ -315,6 +320,8 @@ def runs(suite, estate):
               lambda: admin("topics", us.bootstrap)[0].get(TOPIC) == 3, every=0.5)
     peers(suite, estate)
     moves(suite, estate)
+    if long:
+        returns(suite, estate)
     with suite.case("no broker refused anything that the listed rights should allow"):
         estate.run("events", "-o", "json", **estate.processes["controller"].settings)
         denied = {name: kafka.denied() for name, kafka in estate.kafka.items()}
@@ -395,6 +402,52 @@ def moves(suite, estate):
         check(made.get("acked") == RECORDS, f"{made}")
         until(PATIENCE, lambda: f"{count(estate.kafka['eu'], TOPIC)} of {3 * RECORDS} back",
               lambda: count(estate.kafka["eu"], TOPIC) == 3 * RECORDS, every=0.5)
+
+
+def returns(suite, estate):
+    """A mirror starts without its disk; the primary is lost and comes back with records that nobody else has."""
+    eu, us = estate.kafka["eu"], estate.kafka["us"]
+    control, mirror = estate.processes["controller"], estate.processes["mirror-eu"]
+    with suite.case("a mirror that has lost its disk goes on where it was"):
+        mirror.kill()
+        mirror.forget()
+        mirror.start()
+        made = secured(estate, "produce", TOPIC, RECORDS, 2)
+        check(made.get("acked") == RECORDS, f"{made}")
+        until(PATIENCE, lambda: f"{count(eu, TOPIC)} of {4 * RECORDS}", lambda: count(eu, TOPIC) == 4 * RECORDS, every=0.5)
+    with suite.case("the primary is lost with a tail, and the survivor is promoted"):
+        mirror.signal(signal.SIGSTOP)
+        produce_past(us, TAIL)
+        us.kill()
+        mirror.signal(signal.SIGCONT)
+
+        def lost():
+            return any(region["health"] == "lost" for region in estate.status()["regions"])
+
+        until(PATIENCE, lambda: f"{estate.status()}", lost, every=0.5)
+        done = estate.run("failover", "--to", "eu", "--accept-loss", "unbounded", **control.settings)
+        check(done.returncode == 0, f"exit {done.returncode}\n{done.stdout}{done.stderr}\n{control.log()[-1500:]}")
+        until(PATIENCE, lambda: f"{estate.status()}",
+              lambda: any(gateway["forwardingTo"] == "eu" for gateway in estate.status()["gateways"]), every=0.5)
+    with suite.case("it returns, its tail is kept, and it is the primary again"):
+        us.start()
+
+        def back():
+            done = estate.run("failback", "--to", "us", **control.settings)
+            return done.returncode == 0
+
+        until(2 * PATIENCE, lambda: f"{estate.said[-1][1]}\n{estate.status()}", back, every=2)
+        kept = [topic for topic in admin("topics", us.bootstrap)[0] if "quarantine" in topic]
+        check(sum(count(us, topic) for topic in kept) == TAIL, f"{[(topic, count(us, topic)) for topic in kept]}")
+        check(count(us, TOPIC) == 4 * RECORDS, f"{count(us, TOPIC)} of {4 * RECORDS}")
+
+
+def produce_past(kafka, records):
+    """Writes at a region directly, as somebody who may."""
+    words = json.dumps({"bootstrap.servers": kafka.bootstrap})
+    done = subprocess.run([parts.venv(), parts.TESTS / "clients" / "secured.py", words, "produce", TOPIC, str(records), "2"],
+                          capture_output=True, text=True, timeout=60)
+    check(done.returncode == 0 and json.loads(done.stdout)["acked"] == records, f"{done.stdout}{done.stderr[-600:]}")
 
 
 def secrets(suite, estate):
@@ -478,7 +531,7 @@ def main():
         if not suite.failed:
             checks(suite, estate, given.long)
             refusals(suite, estate)
-            runs(suite, estate)
+            runs(suite, estate, given.long)
             secrets(suite, estate)
             if given.long:
                 smallest(suite, estate)

@@ -38,8 +38,7 @@ pub(crate) async fn run(arguments: &UpArguments) -> anyhow::Result<Exit> {
     fs::create_dir_all(&arguments.data)
         .with_context(|| format!("{} cannot be made", arguments.data.display()))?;
     let folder = arguments.data.canonicalize()?;
-    let policy = folder.join("policy.yaml");
-    fs::write(&policy, POLICY).with_context(|| format!("{} cannot be written", policy.display()))?;
+    let policy = policy(arguments.policy.as_deref(), &folder)?;
     let Some(topology) = super::policy::one_topology(&policy)? else { return Ok(Exit::InvalidPolicy) };
     let topology = topology.document;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -65,6 +64,16 @@ pub(crate) async fn run(arguments: &UpArguments) -> anyhow::Result<Exit> {
     println!("stopping");
     estate.stop().await;
     ended
+}
+
+/// The file with the topology to start: the one that was given, or the built-in one as a file of its own.
+fn policy(given: Option<&Path>, folder: &Path) -> anyhow::Result<PathBuf> {
+    if let Some(given) = given {
+        return given.canonicalize().with_context(|| format!("{} cannot be read", given.display()));
+    }
+    let policy = folder.join("policy.yaml");
+    fs::write(&policy, POLICY).with_context(|| format!("{} cannot be written", policy.display()))?;
+    Ok(policy)
 }
 
 /// The embedded DNS server's key is made anew for each run, over no file.
