@@ -166,11 +166,11 @@ def free():
         return probe.getsockname()[1]
 
 
-def missing(report):
+def missing(report, verdict="missing"):
     """(region, role, resource, operation) of every right that a report calls missing."""
     return {(region["region"], role["role"], right["resource"], right["operation"])
             for region in report["regions"] for role in region["roles"] for right in role["rights"]
-            if right["verdict"] == "missing"}
+            if right["verdict"] == verdict}
 
 
 def told(rule):
@@ -214,15 +214,20 @@ def named(estate, policy, words, role, taken, principals, own):
 
         def sees():
             code, report, _ = estate.check(policy, *words)
-            return report and (code, missing(report)) == (77, wanted) and report
+            if code != 77 or not report:
+                return None
+            # Without what brings Describe, a broker does not tell of the rest.
+            found, hidden = missing(report), missing(report, "hidden")
+            return found and found <= wanted <= found | hidden and report
 
         def differs():
-            found = missing(estate.check(policy, *words)[1])
-            return f"missing too many {sorted(found - wanted)}, not seen {sorted(wanted - found)}"
+            report = estate.check(policy, *words)[1]
+            found, hidden = missing(report), missing(report, "hidden")
+            return f"missing too many {sorted(found - wanted)}, not seen {sorted(wanted - found - hidden)}"
 
         report = until(10, differs, sees, every=0.2)
         adds = [right["add"] for region in report["regions"] for found in region["roles"] for right in found["rights"]
-                if right["verdict"] == "missing"]
+                if right["verdict"] in ("missing", "hidden")]
         # Which name a broker makes of a certificate is the broker's to say.
         named = principals if role != "gateway" else {"User:SUBJECT OF THE CERTIFICATE"}
         check(all(any(principal in add for principal in named) for add in adds), f"{adds}")
@@ -320,13 +325,13 @@ def runs(suite, estate, long):
               lambda: admin("topics", us.bootstrap)[0].get(TOPIC) == 3, every=0.5)
     peers(suite, estate)
     moves(suite, estate)
-    if long:
-        returns(suite, estate)
     with suite.case("no broker refused anything that the listed rights should allow"):
         estate.run("events", "-o", "json", **estate.processes["controller"].settings)
         denied = {name: kafka.denied() for name, kafka in estate.kafka.items()}
         check(all(kafka.judged() for kafka in estate.kafka.values()), "an authorizer's log says nothing")
         check(not any(denied.values()), json.dumps(denied, indent=1))
+    if long:
+        returns(suite, estate)
 
 
 def grow(kafka):
@@ -415,39 +420,46 @@ def returns(suite, estate):
         made = secured(estate, "produce", TOPIC, RECORDS, 2)
         check(made.get("acked") == RECORDS, f"{made}")
         until(PATIENCE, lambda: f"{count(eu, TOPIC)} of {4 * RECORDS}", lambda: count(eu, TOPIC) == 4 * RECORDS, every=0.5)
-    with suite.case("the primary is lost with a tail, and the survivor is promoted"):
-        mirror.signal(signal.SIGSTOP)
-        produce_past(us, TAIL)
+    reads = [rule for rule in rules_of_docs() if rule[:3] == ("User:leeward-mirror-far", "Read", "TOPIC") and TOPIC.startswith(rule[3])]
+    with suite.case("the primary is lost with a tail that a group has read, and the survivor is promoted"):
+        us.rules("forbid", reads)
+        until(PATIENCE, lambda: f"the mirror may not read: {us.denied()}",
+              lambda: any(found[:3] == ("User:leeward-mirror-far", "READ", "Topic") for found in us.denied()), every=0.5)
+        past(us, "produce", TAIL, 2)
+        past(us, "consume", GROUP, 2 * RECORDS + TAIL)
+
+        def waits():
+            words = ["group", "list", "--link", "us-to-eu", "--agent", f"https://{mirror.settings['LEEWARD_LISTEN__LINK']}"]
+            return "waiting" in estate.run(*words, **mirror.settings).stdout
+
+        until(PATIENCE, lambda: estate.said[-1][1], waits, every=0.5)
         us.kill()
-        mirror.signal(signal.SIGCONT)
-
-        def lost():
-            return any(region["health"] == "lost" for region in estate.status()["regions"])
-
-        until(PATIENCE, lambda: f"{estate.status()}", lost, every=0.5)
+        until(PATIENCE, lambda: f"{estate.status()}",
+              lambda: any(region["health"] != "healthy" for region in estate.status()["regions"]), every=0.5)
         done = estate.run("failover", "--to", "eu", "--accept-loss", "unbounded", **control.settings)
         check(done.returncode == 0, f"exit {done.returncode}\n{done.stdout}{done.stderr}\n{control.log()[-1500:]}")
         until(PATIENCE, lambda: f"{estate.status()}",
               lambda: any(gateway["forwardingTo"] == "eu" for gateway in estate.status()["gateways"]), every=0.5)
     with suite.case("it returns, its tail is kept, and it is the primary again"):
         us.start()
+        us.rules("allow", reads)
 
         def back():
             done = estate.run("failback", "--to", "us", **control.settings)
             return done.returncode == 0
 
         until(2 * PATIENCE, lambda: f"{estate.said[-1][1]}\n{estate.status()}", back, every=2)
-        kept = [topic for topic in admin("topics", us.bootstrap)[0] if "quarantine" in topic]
-        check(sum(count(us, topic) for topic in kept) == TAIL, f"{[(topic, count(us, topic)) for topic in kept]}")
+        kept = [topic for topic in admin("topics", eu.bootstrap)[0] if "quarantine" in topic]
+        check(sum(count(eu, topic) for topic in kept) == TAIL, f"{[(topic, count(eu, topic)) for topic in kept]}")
         check(count(us, TOPIC) == 4 * RECORDS, f"{count(us, TOPIC)} of {4 * RECORDS}")
 
 
-def produce_past(kafka, records):
-    """Writes at a region directly, as somebody who may."""
-    words = json.dumps({"bootstrap.servers": kafka.bootstrap})
-    done = subprocess.run([parts.venv(), parts.TESTS / "clients" / "secured.py", words, "produce", TOPIC, str(records), "2"],
+def past(kafka, verb, *words):
+    """Writes or reads at a region directly, as somebody who may."""
+    settings = json.dumps({"bootstrap.servers": kafka.bootstrap})
+    done = subprocess.run([parts.venv(), parts.TESTS / "clients" / "secured.py", settings, verb, TOPIC, *map(str, words)],
                           capture_output=True, text=True, timeout=60)
-    check(done.returncode == 0 and json.loads(done.stdout)["acked"] == records, f"{done.stdout}{done.stderr[-600:]}")
+    check(done.returncode == 0 and not json.loads(done.stdout)["errors"], f"{done.stdout}{done.stderr[-600:]}")
 
 
 def secrets(suite, estate):

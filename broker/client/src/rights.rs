@@ -50,6 +50,11 @@ impl Operation {
             Self::AlterConfigs => "AlterConfigs",
         }
     }
+
+    /// Whether a rule that allows it allows `Describe` as well (Kafka's `AclAuthorizer`, "implied operations").
+    fn brings_describe(self) -> bool {
+        matches!(self, Self::Read | Self::Write | Self::Delete | Self::Alter | Self::Describe)
+    }
 }
 
 /// What we may do with one thing.
@@ -57,8 +62,8 @@ impl Operation {
 pub enum Allowed {
     /// These operations, and no others; a set bit for each operation's number.
     Told(i32),
-    /// Not even to see it.
-    Nothing,
+    /// We may not see it, so no operation that brings `Describe` is allowed; what else is, the broker does not tell.
+    Hidden,
     /// The broker does not tell: it is older than 2.3, or has nothing that allows and forbids.
     NotTold,
 }
@@ -68,7 +73,7 @@ impl Allowed {
         match ErrorCode::new(code) {
             ErrorCode::TOPIC_AUTHORIZATION_FAILED
             | ErrorCode::GROUP_AUTHORIZATION_FAILED
-            | ErrorCode::CLUSTER_AUTHORIZATION_FAILED => Self::Nothing,
+            | ErrorCode::CLUSTER_AUTHORIZATION_FAILED => Self::Hidden,
             _ if operations == NOT_TOLD => Self::NotTold,
             _ => Self::Told(operations),
         }
@@ -78,7 +83,7 @@ impl Allowed {
     pub fn allows(self, operation: Operation) -> Option<bool> {
         match self {
             Self::Told(operations) => Some(operations & (1 << operation as i8) != 0),
-            Self::Nothing => Some(false),
+            Self::Hidden => operation.brings_describe().then_some(false),
             Self::NotTold => None,
         }
     }
@@ -146,7 +151,7 @@ impl Cluster {
         });
         match asked.await {
             // Whoever may not see a group may not look up who keeps it, and any broker says so.
-            Err(error) if error.code() == Some(ErrorCode::GROUP_AUTHORIZATION_FAILED) => Ok(Allowed::Nothing),
+            Err(error) if error.code() == Some(ErrorCode::GROUP_AUTHORIZATION_FAILED) => Ok(Allowed::Hidden),
             outcome => outcome,
         }
     }
@@ -197,10 +202,11 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_that_we_may_not_see_allows_nothing() {
+    fn a_topic_that_we_may_not_see_tells_only_what_would_have_shown_it() {
         let unseen = Allowed::of(ErrorCode::TOPIC_AUTHORIZATION_FAILED.code(), NOT_TOLD);
 
         assert_eq!(unseen.allows(Operation::Read), Some(false));
+        assert_eq!(unseen.allows(Operation::AlterConfigs), None);
     }
 
     #[test]

@@ -212,19 +212,27 @@ async fn ask(
             allowed.into_iter().map(|(name, allowed)| (name.to_string(), allowed)).collect()
         }
     };
-    Ok(right_each(need, principal, |operation| {
-        let missing: Vec<_> = allowed
-            .iter()
-            .filter(|(_, allowed)| allowed.allows(operation) == Some(false))
-            .map(|(name, _)| name.clone())
-            .collect();
-        let told = allowed.values().any(|allowed| allowed.allows(operation).is_some());
-        match (missing.is_empty(), told) {
-            (false, _) => (Verdict::Missing, missing),
-            (true, true) => (Verdict::Present, missing),
-            (true, false) => (Verdict::NotTold, missing),
-        }
-    }))
+    Ok(right_each(need, principal, |operation| judge(&allowed, operation)))
+}
+
+/// What the answers for several names come to, and the names that lack the right.
+fn judge(
+    allowed: &BTreeMap<String, Allowed>,
+    operation: leeward_client::Operation,
+) -> (Verdict, Vec<String>) {
+    let names = |is: &dyn Fn(&Allowed) -> bool| -> Vec<String> {
+        allowed.iter().filter(|(_, allowed)| is(allowed)).map(|(name, _)| name.clone()).collect()
+    };
+    let missing = names(&|allowed| allowed.allows(operation) == Some(false));
+    if !missing.is_empty() {
+        return (Verdict::Missing, missing);
+    }
+    let hidden = names(&|allowed| *allowed == Allowed::Hidden);
+    if !hidden.is_empty() {
+        return (Verdict::Hidden, hidden);
+    }
+    let told = allowed.values().any(|allowed| allowed.allows(operation).is_some());
+    (if told { Verdict::Present } else { Verdict::NotTold }, Vec::new())
 }
 
 fn verdict(allowed: bool) -> Verdict {
@@ -305,6 +313,20 @@ mod tests {
         let add = "--add --allow-principal 'User:mirror' --operation Write --topic 'orders.' --resource-pattern-type prefixed";
         assert!(text.contains(add) && text.contains("seen at orders.new"), "{text}");
         assert_eq!(report.exit(), Exit::NotPermitted);
+    }
+
+    #[test]
+    fn what_is_hidden_is_neither_missing_nor_there() {
+        let allowed = BTreeMap::from([
+            ("orders.a".to_owned(), Allowed::Hidden),
+            ("orders.b".to_owned(), Allowed::Told(1 << 11)),
+        ]);
+
+        let (writes, without) = judge(&allowed, leeward_client::Operation::Write);
+        let (alters, unseen) = judge(&allowed, leeward_client::Operation::AlterConfigs);
+
+        assert_eq!((writes, without.len()), (Verdict::Missing, 2));
+        assert_eq!((alters, unseen), (Verdict::Hidden, vec!["orders.a".to_owned()]));
     }
 
     #[test]

@@ -26,8 +26,17 @@ pub(super) enum Step {
 pub(super) enum Verdict {
     Present,
     Missing,
+    /// Cannot be seen before another right is there that brings `Describe`.
+    Hidden,
     /// The cluster does not tell: nothing there allows or forbids.
     NotTold,
+}
+
+impl Verdict {
+    /// Whether something has to be added, as far as is seen.
+    fn is_wanting(self) -> bool {
+        matches!(self, Self::Missing | Self::Hidden)
+    }
 }
 
 /// One right that a role needs.
@@ -38,7 +47,7 @@ pub(super) struct Right {
     pub(super) operation: &'static str,
     pub(super) verdict: Verdict,
     pub(super) why: &'static str,
-    /// Names that it was missing for.
+    /// Names that it was missing or hidden for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) missing_for: Vec<String>,
     /// The words that give it to whoever we are.
@@ -58,7 +67,7 @@ impl Right {
         missing_for: Vec<String>,
         principal: &str,
     ) -> Self {
-        let add = (verdict == Verdict::Missing).then(|| {
+        let add = verdict.is_wanting().then(|| {
             format!(
                 "--add --allow-principal '{principal}' --operation {} {}",
                 operation.name(),
@@ -113,7 +122,7 @@ impl Report {
         };
         let refused = |region: &RegionCheck| {
             let mut rights = region.roles.iter().flat_map(|role| &role.rights);
-            failed(&region.sasl) || rights.any(|right| right.verdict == Verdict::Missing)
+            failed(&region.sasl) || rights.any(|right| right.verdict.is_wanting())
         };
         if self.regions.iter().any(broken) {
             Exit::Failed
@@ -150,18 +159,21 @@ impl Report {
         for region in &self.embedded {
             line(format!("{}  region {region} is embedded: nothing is asked there", self.topology));
         }
-        let missing = self.missing();
-        line(match missing {
+        line(match self.count(Verdict::Missing) {
             0 => "no right is missing".to_owned(),
             1 => "1 right is missing".to_owned(),
             missing => format!("{missing} rights are missing"),
         });
+        match self.count(Verdict::Hidden) {
+            0 => {}
+            hidden => line(format!("{hidden} more cannot be seen before those are there")),
+        }
         text
     }
 
-    fn missing(&self) -> usize {
+    fn count(&self, verdict: Verdict) -> usize {
         let roles = self.regions.iter().flat_map(|region| &region.roles);
-        roles.flat_map(|role| &role.rights).filter(|right| right.verdict == Verdict::Missing).count()
+        roles.flat_map(|role| &role.rights).filter(|right| right.verdict == verdict).count()
     }
 }
 
@@ -175,8 +187,9 @@ fn role_lines(role: &RoleRights, line: &mut impl FnMut(String)) {
         match right.verdict {
             Verdict::Present => line(format!("    ok       {what}")),
             Verdict::NotTold => line(format!("    not told {what}")),
-            Verdict::Missing => {
-                line(format!("    MISSING  {what}"));
+            Verdict::Missing | Verdict::Hidden => {
+                let word = if right.verdict == Verdict::Missing { "MISSING " } else { "hidden  " };
+                line(format!("    {word} {what}"));
                 if right.missing_for.iter().any(|name| !right.resource.ends_with(name.as_str())) {
                     let shown: Vec<_> = right.missing_for.iter().take(NAMES_SHOWN_MAX).cloned().collect();
                     let more = right.missing_for.len() - shown.len();
