@@ -59,6 +59,8 @@ pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(15);
 pub(crate) const CATCH_UP_TIMEOUT: Duration = Duration::from_mins(2);
 /// Lag in time below which a link counts as caught up.
 pub(crate) const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(2);
+/// Wait for deleted topics to be gone. Reached: the try fails and is repeated by the brain.
+pub(crate) const DELETE_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Between two looks at a condition that is waited for.
 pub(crate) const POLL_EVERY: Duration = Duration::from_millis(20);
 /// What a caller of a verb waits for its end before it is told where the operation stands.

@@ -1,9 +1,11 @@
 //! The size lever, the write probe that appends nothing, and log ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use leeward_client::{ConfigChange, ConfigResource, ConfigSource, Isolation, Lane, OffsetSpec};
+use leeward_client::{
+    ConfigChange, ConfigResource, ConfigSource, Isolation, Lane, OffsetSpec, TopicSelection,
+};
 use leeward_failover_core::LogEnd;
 use leeward_model::{SourceOffset, TopicName, TopicPartition};
 use leeward_wire::{
@@ -14,12 +16,12 @@ use leeward_wire::{
         IncrementalAlterConfigsRequestResource, ProduceRequest, ProduceRequestPartition, ProduceRequestTopic,
     },
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{KafkaCluster, PRODUCE_BY_NAME, batch_of};
 use crate::{
     cluster::{ClusterError, WriteProbe},
-    limits::POLL_EVERY,
+    limits::{DELETE_WAIT_MAX, POLL_EVERY},
 };
 
 const TOPIC_RESOURCE: i8 = 2;
@@ -224,6 +226,9 @@ impl KafkaCluster {
             return Ok(());
         }
         let client = self.client().await?;
+        let known =
+            client.metadata(TopicSelection::Named(topics)).await.map_err(|error| self.failed(&error))?;
+        let meant: BTreeSet<_> = known.topics.values().filter_map(|topic| topic.id).collect();
         let deleted = client.delete_topics(topics, self.config.timeouts.request).await;
         for (topic, outcome) in deleted.map_err(|error| self.failed(&error))? {
             match outcome {
@@ -231,10 +236,18 @@ impl KafkaCluster {
                 Ok(()) | Err(_) => tracing::info!(%topic, cluster = %self.name, "topic deleted"),
             }
         }
+        let deadline = Instant::now() + DELETE_WAIT_MAX;
         loop {
-            let view = self.read_view().await?;
-            if !view.partitions.iter().any(|led| topics.contains(&led.partition.topic)) {
-                return Ok(());
+            let now =
+                client.metadata(TopicSelection::Named(topics)).await.map_err(|error| self.failed(&error))?;
+            // A mirror may have made one of the name anew already. Brokers before 3.1 give no ids.
+            let left = now.topics.values().find(|topic| topic.id.is_none_or(|id| meant.contains(&id)));
+            let Some(left) = left else { return Ok(()) };
+            if Instant::now() >= deadline {
+                let waited = DELETE_WAIT_MAX.as_secs();
+                return Err(
+                    self.refused(format!("{} is there still, {waited} s after its deletion", left.name))
+                );
             }
             sleep(POLL_EVERY).await;
         }

@@ -135,6 +135,30 @@ async fn deleted_topics_are_gone_when_the_call_returns() {
 }
 
 #[tokio::test]
+async fn a_topic_that_is_made_anew_at_once_does_not_hold_up_its_deletion() {
+    let region = Region::start("a").await;
+    region.write("orders", 1).await;
+    let mirror = Arc::clone(&region.cluster);
+    let makes = tokio::spawn(async move {
+        let client = mirror.client().await.expect("connected");
+        loop {
+            // While the deletion is under way it may be refused.
+            let _ = mirror.make_topic(&client, &topic("orders"), &[]).await;
+            tokio::task::yield_now().await;
+        }
+    });
+
+    let topics = [topic("orders")];
+    let deleted = tokio::time::timeout(Duration::from_secs(20), region.cluster.delete_topics(&topics)).await;
+    makes.abort();
+
+    region.write("orders", 0).await;
+    let ends = region.cluster.log_ends(&[partition("orders")]).await;
+    assert!(matches!(deleted, Ok(Ok(()))), "{deleted:?}");
+    assert!(ends.is_ok_and(|ends| ends[0].end.to_wire() == 0), "the new topic is empty");
+}
+
+#[tokio::test]
 async fn a_dead_region_is_unreachable_at_every_level() {
     let Region { node, cluster, folder: _folder } = Region::start("a").await;
     cluster.view().await.expect("seen");
