@@ -2,6 +2,7 @@
 //!
 //! What stands here is shared by the mirror's brain and the failover's brain, which never name each other.
 
+mod causes;
 mod cluster;
 mod epoch;
 mod identity;
@@ -11,6 +12,7 @@ mod offset;
 mod size;
 mod time;
 
+pub use causes::with_causes;
 pub use cluster::{ClusterId, TopicId};
 pub use epoch::FencingEpoch;
 pub use identity::{ProducerEpoch, ProducerId, ProducerIdentity, Sequence};

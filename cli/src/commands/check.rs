@@ -7,7 +7,7 @@ mod rights;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use leeward_client::{Allowed, ClientConfig, Cluster, ClusterError, ConnectError, Sasl, TopicSelection};
-use leeward_model::{GroupName, TopicName};
+use leeward_model::{GroupName, TopicName, with_causes};
 use leeward_policies::{Kafka, Region, Topology};
 
 use self::{
@@ -128,7 +128,7 @@ fn principal(config: &ClientConfig) -> String {
 
 /// Puts a failure where it belongs: what came before it went well.
 fn failed(check: &mut RegionCheck, error: &ClusterError) {
-    let why = Step::Failed(told(error));
+    let why = Step::Failed(with_causes(error));
     let connecting = match error {
         ClusterError::Unreachable { source: Some(source), .. } => Some(&**source),
         ClusterError::Connect { source, .. } => Some(source),
@@ -155,19 +155,6 @@ fn failed(check: &mut RegionCheck, error: &ClusterError) {
     }
 }
 
-fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
-}
-
 async fn role_rights(
     cluster: &Cluster,
     topology: &Topology,
@@ -180,7 +167,7 @@ async fn role_rights(
     for need in needed {
         match ask(cluster, topology, &need, principal).await {
             Ok(found) => rights.extend(found),
-            Err(error) => return RoleRights { role: name, rights, failed: Some(told(&error)) },
+            Err(error) => return RoleRights { role: name, rights, failed: Some(with_causes(&error)) },
         }
     }
     RoleRights { role: name, rights, failed: None }

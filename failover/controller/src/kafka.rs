@@ -5,7 +5,7 @@ mod groups;
 mod levers;
 mod quarantine;
 
-use std::{collections::BTreeMap, error::Error};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -16,6 +16,7 @@ use leeward_client::{
 use leeward_failover_core::{LogEnd, Tail};
 use leeward_model::{
     ClusterId, GroupName, PartitionIndex, RegionName, SourceOffset, TargetOffset, TopicName, TopicPartition,
+    with_causes,
 };
 use leeward_wire::{
     ErrorCode,
@@ -51,16 +52,6 @@ pub struct KafkaCluster {
 }
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, ClusterError>>;
-
-fn told(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
 
 impl KafkaCluster {
     /// The cluster of this region. The client's own timeouts are cut down to what a failover can wait for.
@@ -98,12 +89,16 @@ impl KafkaCluster {
             | ClientError::Missing { .. }
             | ClientError::UnknownTopic { .. }
             | ClientError::NoLeader { .. }
-            | ClientError::IdentityLost { .. } => ClusterError::Refused { cluster, reason: told(error) },
+            | ClientError::IdentityLost { .. } => {
+                ClusterError::Refused { cluster, reason: with_causes(error) }
+            }
             ClientError::Unreachable { .. }
             | ClientError::Connect { .. }
             | ClientError::Request(_)
             | ClientError::NoSuchBroker { .. }
-            | ClientError::Deadline { .. } => ClusterError::Unreachable { cluster, reason: told(error) },
+            | ClientError::Deadline { .. } => {
+                ClusterError::Unreachable { cluster, reason: with_causes(error) }
+            }
         }
     }
 
@@ -175,7 +170,7 @@ impl KafkaCluster {
 
     async fn write_canary(&self, payload: Bytes) -> Result<SourceOffset, ClusterError> {
         let client = self.client().await?;
-        let batch = batch_of(&payload).map_err(|error| self.refused(told(&error)))?;
+        let batch = batch_of(&payload).map_err(|error| self.refused(with_causes(&error)))?;
         let within = self.config.timeouts.request;
         let attempt =
             async || client.submit_produce(&self.canary, &batch, Acks::All, within).await?.ack().await;
@@ -252,8 +247,9 @@ impl KafkaCluster {
     async fn read_canary(&self, at: SourceOffset, payload: Bytes) -> Result<bool, ClusterError> {
         let client = self.client().await?;
         for batch in self.fetch(&client, &self.canary, at).await? {
-            let bytes =
-                batch.decompress(DECOMPRESSED_BYTES_MAX).map_err(|error| self.refused(told(&error)))?;
+            let bytes = batch
+                .decompress(DECOMPRESSED_BYTES_MAX)
+                .map_err(|error| self.refused(with_causes(&error)))?;
             for record in bytes.records().flatten() {
                 let offset = batch.base_offset() + i64::from(record.offset_delta);
                 if offset == at.to_wire() {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use leeward_failover_core::{Effect, FinalPosition, Outcome, Tail};
-use leeward_model::{FencingEpoch, RegionName, TopicName};
+use leeward_model::{FencingEpoch, RegionName, TopicName, with_causes};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
@@ -39,13 +39,7 @@ pub(crate) struct Performer {
 type Attempt = Result<Outcome, String>;
 
 fn told(error: impl std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
+    with_causes(&error)
 }
 
 impl Performer {

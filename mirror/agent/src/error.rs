@@ -25,9 +25,3 @@ pub enum LinkError {
     #[error("local copy of the map in {} failed: {why}; without it the topic at the target is read", file.display())]
     Local { file: PathBuf, why: String },
 }
-
-/// An error with all its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}

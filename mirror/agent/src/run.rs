@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use leeward_client::{ClientConfig, Cluster, FetchFrom, FetchPlan, Fetcher, OffsetSpec, TopicSelection};
-use leeward_model::{TopicPartition, WallTime};
+use leeward_model::{TopicPartition, WallTime, with_causes};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -45,7 +45,7 @@ impl Run {
                 match self.begin().await {
                     Ok(begun) => return begun,
                     Err(error) => {
-                        warn!(link = %self.config.name, error = %crate::error::chain(&error), "link cannot begin yet");
+                        warn!(link = %self.config.name, error = %with_causes(&error), "link cannot begin yet");
                         self.show_failure(&error);
                         tokio::time::sleep(CONNECT_RETRY).await;
                     }
@@ -59,7 +59,7 @@ impl Run {
 
     fn show_failure(&self, error: &LinkError) {
         let mut status = self.board.status.lock();
-        status.failure = Some(crate::error::chain(error));
+        status.failure = Some(with_causes(error));
         status.state = match error {
             LinkError::SameCluster(_) => LinkState::Failed,
             _ => LinkState::Waiting,

@@ -6,6 +6,7 @@ use futures::{Stream, StreamExt};
 use leeward_mirror_core::map::Translation;
 use leeward_model::{
     FencingEpoch, LinkName, PartitionIndex, SourceOffset, TargetOffset, TopicName, TopicPartition, WallTime,
+    with_causes,
 };
 use leeward_proto::link::{self as wire, link_server::Link};
 use tokio_stream::wrappers::WatchStream;
@@ -40,7 +41,7 @@ impl LinkService {
 }
 
 fn refused(error: &LinkError) -> Status {
-    let text = crate::error::chain(error);
+    let text = with_causes(error);
     match error {
         LinkError::Fenced { .. } | LinkError::NotRunning | LinkError::SameCluster(_) => {
             Status::failed_precondition(text)

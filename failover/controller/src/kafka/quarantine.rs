@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use leeward_client::Acks;
 use leeward_failover_core::Tail;
-use leeward_model::{PartitionIndex, SourceOffset, TopicPartition};
+use leeward_model::{PartitionIndex, SourceOffset, TopicPartition, with_causes};
 use leeward_wire::record::{BatchBuilder, Compression, Header, RecordBatch};
 
-use super::{KafkaCluster, is_unknown_topic, told};
+use super::{KafkaCluster, is_unknown_topic};
 use crate::{
     cluster::{Cluster, ClusterError, QuarantineTopic, QuarantinedRecord},
     limits::{DECOMPRESSED_BYTES_MAX, QUARANTINE_MESSAGE_BYTES, QUARANTINE_RECORDS_A_BATCH},
@@ -57,7 +57,8 @@ impl KafkaCluster {
         if batch.is_control() {
             return Ok(());
         }
-        let unreadable = |error: &dyn std::error::Error| self.refused(format!("{origin}: {}", told(error)));
+        let unreadable =
+            |error: &dyn std::error::Error| self.refused(format!("{origin}: {}", with_causes(error)));
         let decompressed = batch.decompress(DECOMPRESSED_BYTES_MAX).map_err(|error| unreadable(&error))?;
         for record in decompressed.records() {
             let record = record.map_err(|error| unreadable(&error))?;
@@ -102,7 +103,7 @@ impl KafkaCluster {
             at = SourceOffset::from_wire(last.next_offset()).unwrap_or(end);
             for batch in &batches {
                 let decompressed = batch.decompress(DECOMPRESSED_BYTES_MAX);
-                let decompressed = decompressed.map_err(|error| self.refused(told(&error)))?;
+                let decompressed = decompressed.map_err(|error| self.refused(with_causes(&error)))?;
                 for record in decompressed.records().flatten() {
                     found = found.max(came_from(record.headers.clone(), origin));
                 }
@@ -122,7 +123,7 @@ impl KafkaCluster {
             .await?;
         let partition = partition_of(into);
         for records in records.chunks(QUARANTINE_RECORDS_A_BATCH) {
-            let batch = build(into, records).map_err(|error| self.refused(told(&error)))?;
+            let batch = build(into, records).map_err(|error| self.refused(with_causes(&error)))?;
             let within = self.config.timeouts.request;
             client
                 .produce(&partition, &batch, Acks::All, within)

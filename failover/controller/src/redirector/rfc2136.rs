@@ -10,7 +10,7 @@ use hickory_proto::{
     op::{Message, OpCode, Query, ResponseCode},
     rr::{DNSClass, Name, RData, Record, RecordType, rdata::tsig::TsigError},
 };
-use leeward_model::{FencingEpoch, RegionName};
+use leeward_model::{FencingEpoch, RegionName, with_causes};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -281,7 +281,7 @@ impl Rfc2136Redirector {
                 RedirectError::Stale { name, published: published.epoch, ours }
             }
             (MoveError::NoTarget { region }, _) => RedirectError::NoTarget { name, region },
-            (error, _) => RedirectError::Failed { name, reason: chain(&error) },
+            (error, _) => RedirectError::Failed { name, reason: with_causes(&error) },
         }
     }
 }
@@ -384,12 +384,6 @@ fn refusal(reply: &Reply) -> Refusal {
         Some(TsigError::BadTime) => Refusal::BadTime,
         Some(_) | None => Refusal::Code(reply.code()),
     }
-}
-
-/// An error with its sources, for a reader who sees only the text.
-fn chain(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source());
-    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
 }
 
 #[cfg(test)]
