@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.error
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -420,9 +421,13 @@ def returns(suite, estate):
         made = secured(estate, "produce", TOPIC, RECORDS, 2)
         check(made.get("acked") == RECORDS, f"{made}")
         until(PATIENCE, lambda: f"{count(eu, TOPIC)} of {4 * RECORDS}", lambda: count(eu, TOPIC) == 4 * RECORDS, every=0.5)
-    reads = [rule for rule in rules_of_docs() if rule[:3] == ("User:leeward-mirror-far", "Read", "TOPIC") and TOPIC.startswith(rule[3])]
+    topics = [rule for rule in rules_of_docs() if rule[1:3] == ("Read", "TOPIC") and TOPIC.startswith(rule[3])]
+    reads = [rule for rule in topics if rule[0] == "User:leeward-mirror-far"]
+    commits = [rule for rule in topics if rule[0] == "User:leeward-mirror"]
     with suite.case("the primary is lost with a tail that a group has read, and the survivor is promoted"):
         us.rules("forbid", reads)
+        # Nor may it commit: the last positions are the controller's to write.
+        eu.rules("forbid", commits)
         until(PATIENCE, lambda: f"the mirror may not read: {us.denied()}",
               lambda: any(found[:3] == ("User:leeward-mirror-far", "READ", "Topic") for found in us.denied()), every=0.5)
         past(us, "produce", TAIL, 2)
@@ -440,6 +445,10 @@ def returns(suite, estate):
         check(done.returncode == 0, f"exit {done.returncode}\n{done.stdout}{done.stderr}\n{control.log()[-1500:]}")
         until(PATIENCE, lambda: f"{estate.status()}",
               lambda: any(gateway["forwardingTo"] == "eu" for gateway in estate.status()["gateways"]), every=0.5)
+        ends = Counter(f"{TOPIC}/{line[0]}" for line in admin("dump", eu.bootstrap, TOPIC))
+        at = admin("positions", eu.bootstrap, GROUP)[0]
+        check({key: at.get(key) for key in ends} == ends, f"a group that had read the tail goes on at the end {ends}: {at}")
+        eu.rules("allow", commits)
     with suite.case("it returns, its tail is kept, and it is the primary again"):
         us.start()
         us.rules("allow", reads)
