@@ -11,7 +11,6 @@ already (the disk's own rate), then through the journal alone. The cross-check i
 import argparse
 import contextlib
 import json
-import os
 import re
 import statistics
 import subprocess
@@ -117,7 +116,7 @@ def main():
     parser.add_argument("--dir", default=str(measure.ROOT), help="on the file system that is measured")
     given = parser.parse_args()
     program = programs.bench("leeward-buffer", "gateway")
-    print(f"{measure.machine()}; load average before: {os.getloadavg()[0]:.1f}", flush=True)
+    opened = measure.opening(given.dir)
     rounds = {name: [] for name in given.only or SHAPES}
     for at in range(given.rounds):
         for name, found in rounds.items():
@@ -130,7 +129,7 @@ def main():
     if not given.no_client:
         results["client"] = java_client(program, given.dir)
         print(f"\nProducerPerformance, 1 000-byte records, acks=all: {results['client']}")
-    measure.keep("gateway", results)
+    measure.keep("gateway", opened, results)
 
 
 if __name__ == "__main__":

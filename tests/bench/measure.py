@@ -1,4 +1,4 @@
-"""What all benches share: what a process took from the machine, medians, a table, results on disk."""
+"""What all benches share: the machine, what a process took from it, medians, a table, results on disk."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -56,20 +57,49 @@ def table(head, rows):
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def machine():
+def disk(folder):
+    """File system, device, its driver and its cache below a folder; what a virtual disk rests on it does not say."""
+    at = os.stat(folder).st_dev
+    number = f"{os.major(at)}:{os.minor(at)}"
+    mounts = (line.split(" - ") for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    kind = next((behind.split()[0] for before, behind in mounts if before.split()[2] == number), "unknown file system")
+    device = Path(f"/sys/dev/block/{number}")
+    if not device.exists():
+        return kind
+    device = device.resolve()
+    whole = device if (device / "queue").exists() else device.parent
+    driver = (whole / "device" / "driver").resolve().name if (whole / "device" / "driver").exists() else "no driver named"
+    cache = (whole / "queue" / "write_cache").read_text().strip()
+    return f"{kind} on {device.name} ({driver}, {cache})"
+
+
+def machine(folder):
     model = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
              if line.startswith("model name")]
-    memory = int(Path("/proc/meminfo").read_text().split()[1]) >> 20
-    return f"{os.cpu_count()} cores ({platform.machine()}, {model[0] if model else 'unknown'}), {memory} GiB"
+    memory = int(Path("/proc/meminfo").read_text().split()[1]) / (1 << 20)
+    return (f"{os.cpu_count()} cores ({platform.machine()}, {model[0] if model else 'unknown'}), {memory:.0f} GiB, "
+            f"Linux {platform.release()}, {disk(folder)}")
 
 
-def keep(name, results):
-    """Writes what a bench found to runs/bench/NAME.json."""
+def commit():
+    """The commit that is measured, with a mark where files differ from it."""
+    said = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty", "--exclude=*"], capture_output=True, text=True)
+    return said.stdout.strip() or "unknown"
+
+
+def opening(folder=tempfile.gettempdir()):
+    """Says, and answers, what is measured on what, and how busy the machine was before; `folder` is on the disk in use."""
+    found = {"machine": machine(folder), "commit": commit(), "load_average_before": os.getloadavg()}
+    print(f"{found['machine']}; commit {found['commit']}; load average before, over 1, 5 and 15 minutes: "
+          f"{', '.join(f'{load:.2f}' for load in found['load_average_before'])}", flush=True)
+    return found
+
+
+def keep(name, opened, results):
+    """Writes what a bench found to runs/bench/NAME.json, below what `opening` said."""
     folder = ROOT / "runs" / "bench"
     folder.mkdir(parents=True, exist_ok=True)
-    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    whole = {"bench": name, "machine": machine(), "commit": commit.stdout.strip(), **results}
-    (folder / f"{name}.json").write_text(json.dumps(whole, indent=2) + "\n")
+    (folder / f"{name}.json").write_text(json.dumps({"bench": name, **opened, **results}, indent=2) + "\n")
 
 
 def franz():

@@ -76,17 +76,22 @@ def produce(broker, topic, records, throughput=-1):
                 "--record-size", BYTES, "--throughput", throughput, "--producer-props",
                 f"bootstrap.servers={broker.bootstrap}", "acks=all", "batch.size=65536",
                 f"linger.ms={5 if throughput < 0 else 0}")
-    found = re.search(r"([\d.]+) records/sec \(([\d.]+) MB/sec\).* (\d+) ms 50th.* (\d+) ms 99th",
-                      said.splitlines()[-1])
-    return {"records": float(found[1]), "mb": float(found[2]) * 1.048576, "p50": int(found[3]), "p99": int(found[4])}
+    found = re.findall(r"([\d.]+) records/sec \(([\d.]+) MB/sec\).* (\d+) ms 50th.* (\d+) ms 99th", said)
+    if not found:
+        raise SystemExit(f"ProducerPerformance printed no figures:\n{said[-2000:]}")
+    records, mebibytes, p50, p99 = found[-1]
+    return {"records": float(records), "mb": float(mebibytes) * 1.048576, "p50": int(p50), "p99": int(p99)}
 
 
 def consume(broker, topic, records):
     """MB a second of ConsumerPerformance, without the time that joining the group took."""
     said = tool("org.apache.kafka.tools.ConsumerPerformance", "--bootstrap-server", broker.bootstrap, "--topic", topic,
                 "--messages", records, "--timeout", 60000)
-    heads, values = (line.split(", ") for line in said.splitlines()[-2:])
-    row = dict(zip(heads, values))
+    lines = said.splitlines()
+    head = next((at for at, line in enumerate(lines) if line.startswith("start.time")), None)
+    if head is None or head + 1 >= len(lines):
+        raise SystemExit(f"ConsumerPerformance printed no figures:\n{said[-2000:]}")
+    row = dict(zip(lines[head].split(", "), lines[head + 1].split(", ")))
     if int(row["data.consumed.in.nMsg"]) < records:
         raise SystemExit(f"only {row['data.consumed.in.nMsg']} of {records} records were read")
     return float(row["fetch.MB.sec"]) * 1.048576
@@ -102,12 +107,12 @@ def kcat(broker, topic, folder, records):
                         "batch.size=65536", "-X", "queue.buffering.max.messages=500000"], stdin=source, check=True)
     wrote = time.monotonic() - began
     began = time.monotonic()
-    done = subprocess.run(["kcat", "-C", "-q", "-b", broker.bootstrap, "-t", topic, "-o", "beginning", "-e"],
+    # One byte a record: what this program takes in would slow it down otherwise.
+    done = subprocess.run(["kcat", "-C", "-q", "-b", broker.bootstrap, "-t", topic, "-o", "beginning", "-e", "-f", "."],
                           stdout=subprocess.PIPE, check=True)
     read = time.monotonic() - began
-    lines = done.stdout.count(b"\n")
-    if lines != records:
-        raise SystemExit(f"kcat read {lines} of {records} records")
+    if len(done.stdout) != records:
+        raise SystemExit(f"kcat read {len(done.stdout)} of {records} records")
     size = records * (BYTES - 1) / 1e6
     return size / wrote, size / read
 
@@ -123,7 +128,7 @@ def once(broker, folder, records):
     create(broker, "paced")
     paced = produce(broker, "paced", PACED * 8, PACED)
     create(broker, "kcat")
-    kcat_wrote, kcat_read = kcat(broker, "kcat", folder, records // 4)
+    kcat_wrote, kcat_read = kcat(broker, "kcat", folder, records)
     size = records * BYTES / 1e6
     return {
         "produce": wrote["mb"], "p50": wrote["p50"], "p99": wrote["p99"], "consume": read,
@@ -142,12 +147,14 @@ def main():
     given = parser.parse_args()
     parts.debian(["kcat"], ["kcat"])
     program = programs.bench("leeward-buffer", "gateway")
-    print(f"{measure.machine()}; load average before: {os.getloadavg()[0]:.1f}", flush=True)
+    opened = measure.opening(given.dir)
     sides = {"embedded node": lambda folder: node(program, folder, given.sync),
              "Apache Kafka 4.1.0": lambda folder: kafka(folder, given.sync)}
     seen = {name: [] for name in sides}
     for at in range(given.rounds):
-        for name, start in sides.items():
+        # Who comes first changes; what the one before left to be written back is not the next one's.
+        for name, start in list(sides.items())[::-1 if at % 2 else 1]:
+            os.sync()
             with tempfile.TemporaryDirectory(prefix="leeward-node-", dir=given.dir) as folder, start(folder) as broker:
                 seen[name].append(once(broker, folder, given.records))
             print(f"round {at + 1}, {name}: {json.dumps(seen[name][-1])}", file=sys.stderr, flush=True)
@@ -161,7 +168,7 @@ def main():
     head = ["", "produce MB/s", "p50 / p99 ms", "consume MB/s", f"p50 / p99 ms at {PACED}/s", "kcat produce MB/s",
             "kcat consume MB/s", "produce MB / CPU-s", "consume MB / CPU-s", "memory max MB"]
     print(measure.table(head, [row(name) for name in seen]))
-    measure.keep("node-sync" if given.sync else "node", {"rounds": seen})
+    measure.keep("node-sync" if given.sync else "node", opened, {"rounds": seen})
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def mirror_maker_jars():
 class MirrorMaker:
     """MirrorMaker 2 in its dedicated mode, same names on both sides."""
 
-    def __init__(self, regions, codec):
+    def __init__(self, regions, codec, more=()):
         self.file = regions.folder / "mm2.properties"
         lines = {
             "clusters": "a,b", "a.bootstrap.servers": regions.source.bootstrap,
@@ -110,7 +110,8 @@ class MirrorMaker:
                 "config.storage")},
         }
         if codec != "none":
-            lines |= {"b.producer.compression.type": codec, "b.producer.batch.size": "262144", "b.producer.linger.ms": "20"}
+            lines["b.producer.compression.type"] = codec
+        lines |= dict(more)
         self.file.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
         self.log = regions.folder / "mm2.log"
         self.process = None

@@ -124,8 +124,8 @@ func fill(ctx context.Context, given options) error {
 	return nil
 }
 
-// The records that the topic's log ends count; 0 where there is no such topic.
-func count(ctx context.Context, client *kgo.Client, given options) (int64, error) {
+// The topic's log ends by partition.
+func ends(ctx context.Context, client *kgo.Client, given options) (map[int32]int64, error) {
 	request := kmsg.NewPtrListOffsetsRequest()
 	request.ReplicaID = -1
 	topic := kmsg.NewListOffsetsRequestTopic()
@@ -139,18 +139,28 @@ func count(ctx context.Context, client *kgo.Client, given options) (int64, error
 	request.Topics = append(request.Topics, topic)
 	answer, err := request.RequestWith(ctx, client)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	var sum int64
+	found := map[int32]int64{}
 	for _, topic := range answer.Topics {
 		for _, partition := range topic.Partitions {
 			if partition.ErrorCode != 0 {
-				return 0, kerr.ErrorForCode(partition.ErrorCode)
+				return nil, kerr.ErrorForCode(partition.ErrorCode)
 			}
-			sum += partition.Offset
+			found[partition.Partition] = partition.Offset
 		}
 	}
-	return sum, nil
+	return found, nil
+}
+
+// The records that the topic's log ends count; an error where there is no such topic.
+func count(ctx context.Context, client *kgo.Client, given options) (int64, error) {
+	found, err := ends(ctx, client, given)
+	var sum int64
+	for _, end := range found {
+		sum += end
+	}
+	return sum, err
 }
 
 func await(ctx context.Context, given options) error {
@@ -215,10 +225,24 @@ func mirror(ctx context.Context, given options) error {
 }
 
 // Produces at a steady rate to one cluster and consumes on another (or the same); a record is timed from when it was
-// due to be produced until it was consumed, so that a stall is not left out.
+// due to be produced until it was consumed, so that a stall is not left out. The reader starts at the log ends that were
+// there before the first record: one that asked for "the end" itself would miss what came before its answer.
 func latency(ctx context.Context, given options) error {
-	reader, err := kgo.NewClient(kgo.SeedBrokers(given.from), kgo.ConsumeTopics(given.topic),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()), kgo.FetchMinBytes(1), kgo.MetadataMinAge(100*time.Millisecond))
+	asker, err := kgo.NewClient(kgo.SeedBrokers(given.from))
+	if err != nil {
+		return err
+	}
+	before, err := ends(ctx, asker, given)
+	asker.Close()
+	if err != nil {
+		return err
+	}
+	from := map[int32]kgo.Offset{}
+	for partition, end := range before {
+		from[partition] = kgo.NewOffset().At(end)
+	}
+	reader, err := kgo.NewClient(kgo.SeedBrokers(given.from), kgo.FetchMinBytes(1),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{given.topic: from}))
 	if err != nil {
 		return err
 	}
