@@ -3,8 +3,8 @@
 
 Two real Kafka clusters; the source holds the records before each mirror starts, the target is empty. CPU time is counted
 until the last record is across: from the process's start, for MirrorMaker 2 from the first record across (its start alone
-takes more than the others' whole work). Its ratio is printed both ways. It runs with its defaults, and once more with the
-batches that its operators give it. The relay moves as many bytes between two sockets.
+takes more than the others' whole work). Its ratio is printed both ways. It runs with its defaults, and once more with
+larger batches. The relay moves as many bytes between two sockets.
 """
 
 import argparse
