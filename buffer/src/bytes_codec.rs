@@ -4,7 +4,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use leeward_model::{PartitionIndex, RegionName, TopicName, TopicPartition};
 
-use crate::limits::ORDINAL_MAX;
+use leeward_buffer_core::limits::ORDINAL_MAX;
 
 pub(crate) fn put_text(into: &mut BytesMut, text: &str) {
     let length = u16::try_from(text.len()).expect("names are short");

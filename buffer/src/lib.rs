@@ -14,11 +14,12 @@ mod hub;
 mod intake;
 pub mod limits;
 mod metrics;
-mod partition;
 mod recovery;
 mod state;
 mod store;
 mod watermarks;
+
+use leeward_buffer_core::partition;
 
 pub use gateway::{Gateway, GatewayConfig, GatewayError, Mirrored};
 pub use hub::{Acknowledge, GatewayStatus};

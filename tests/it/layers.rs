@@ -15,6 +15,7 @@ const LAYERS: &[(&str, u8, Purity)] = &[
     ("leeward-wire", 1, Purity::Pure),
     ("leeward-mirror-core", 2, Purity::Pure),
     ("leeward-failover-core", 2, Purity::Pure),
+    ("leeward-buffer-core", 2, Purity::Pure),
     ("leeward-client", 2, Purity::Shell),
     ("leeward-log", 2, Purity::Shell),
     ("leeward-faults", 2, Purity::Shell),

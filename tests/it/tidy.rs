@@ -12,8 +12,14 @@ const FILE_LINES_MAX: usize = 500;
 const LONGER_FILES: &[(&str, &str)] = &[];
 
 /// Folders of crates that take `now` as an argument and return commands.
-const PURE: &[&str] =
-    &["model/src", "policies/src", "broker/wire/src", "mirror/core/src", "failover/core/src"];
+const PURE: &[&str] = &[
+    "model/src",
+    "policies/src",
+    "broker/wire/src",
+    "buffer/core/src",
+    "mirror/core/src",
+    "failover/core/src",
+];
 
 /// What must not stand in a pure crate.
 const EFFECTS: &[&str] =

@@ -21,14 +21,14 @@ use leeward_model::{Instant, RegionName};
 
 use crate::limits::IN_FLIGHT_MAX;
 
-pub(crate) use entry::{Entry, Place};
-pub(crate) use event::{Command, Event, Found, Grant, Marks, Operation, Outcome, Promoted};
-pub(crate) use lineage::{Gap, Lineage};
-pub(crate) use snapshot::{OffsetRun, Saved};
+pub use entry::{Entry, Place};
+pub use event::{Command, Event, Found, Grant, Marks, Operation, Outcome, Promoted};
+pub use lineage::{Gap, Lineage};
+pub use snapshot::{OffsetRun, Saved};
 
 /// When a batch may be forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trimming {
+pub enum Trimming {
     /// Once the other region has it.
     WhenReplicated,
     /// Once the acting primary has acknowledged it: there is no other region, or none that gets this topic.
@@ -64,7 +64,7 @@ struct AfterDrain {
 
 /// The forwarding side of one partition.
 #[derive(Debug)]
-pub(crate) struct Forward {
+pub struct Forward {
     trimming: Trimming,
     /// What is buffered, in order: acknowledged, then out, then waiting.
     entries: VecDeque<Entry>,
@@ -101,7 +101,7 @@ pub(crate) struct Forward {
 }
 
 impl Forward {
-    pub(crate) fn new(trimming: Trimming) -> Self {
+    pub fn new(trimming: Trimming) -> Self {
         Self {
             trimming,
             entries: VecDeque::new(),
@@ -130,7 +130,7 @@ impl Forward {
     }
 
     /// Takes one event and gives the commands that follow from it.
-    pub(crate) fn on(&mut self, event: Event, now: Instant) -> Vec<Command> {
+    pub fn on(&mut self, event: Event, now: Instant) -> Vec<Command> {
         let mut commands = Vec::new();
         match event {
             Event::Accepted(entry) => self.accept(entry),
@@ -320,27 +320,27 @@ impl Forward {
     }
 
     /// The oldest position that is still needed; `None` where nothing is buffered.
-    pub(crate) fn oldest(&self) -> Option<&Entry> {
+    pub fn oldest(&self) -> Option<&Entry> {
         self.entries.front()
     }
 
-    #[cfg(test)]
-    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+    /// What is buffered, in order.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
     }
 
     /// Records that are buffered; those between the oldest and the newest that were left out are counted with them.
-    pub(crate) fn buffered_records(&self) -> u64 {
+    pub fn buffered_records(&self) -> u64 {
         self.oldest().map_or(0, |oldest| self.next_ordinal - oldest.first())
     }
 
     /// Records that the acting primary is not known to have.
-    pub(crate) fn unacknowledged_records(&self) -> u64 {
+    pub fn unacknowledged_records(&self) -> u64 {
         self.entries.get(self.acknowledged).map_or(0, |oldest| self.next_ordinal - oldest.first())
     }
 
     /// Where the record with this ordinal stands in the acting region's log, if that is known.
-    pub(crate) fn offset_of(&self, ordinal: u64) -> Option<i64> {
+    pub fn offset_of(&self, ordinal: u64) -> Option<i64> {
         let at = self.entries.partition_point(|entry| entry.end() <= ordinal);
         let entry = self.entries.get(at).filter(|_| at < self.acknowledged)?;
         let skipped = i64::try_from(ordinal.checked_sub(entry.first())?).ok()?;
@@ -348,7 +348,7 @@ impl Forward {
     }
 
     /// Whether the acting primary has all records below this ordinal, or had them before they were forgotten.
-    pub(crate) fn is_acknowledged(&self, end: u64) -> bool {
+    pub fn is_acknowledged(&self, end: u64) -> bool {
         match self.entries.get(self.acknowledged) {
             Some(first_open) => end <= first_open.first(),
             None => end <= self.next_ordinal,

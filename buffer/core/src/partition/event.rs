@@ -7,32 +7,32 @@ use crate::limits::ORDINAL_MAX;
 
 /// Leave to forward.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Grant {
-    pub(crate) epoch: FencingEpoch,
-    pub(crate) region: RegionName,
+pub struct Grant {
+    pub epoch: FencingEpoch,
+    pub region: RegionName,
     /// Set where the region was promoted in place of another.
-    pub(crate) promoted: Option<Promoted>,
+    pub promoted: Option<Promoted>,
 }
 
 /// What a promoted region has of the one before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Promoted {
-    pub(crate) from: RegionName,
-    pub(crate) marks: Marks,
+pub struct Promoted {
+    pub from: RegionName,
+    pub marks: Marks,
 }
 
 /// How far a partition was mirrored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Marks {
+pub struct Marks {
     /// Offset in the source's log below which the target has everything.
-    pub(crate) replicated_to: i64,
+    pub replicated_to: i64,
     /// The target's log end at that time.
-    pub(crate) target_end: i64,
+    pub target_end: i64,
 }
 
 impl Marks {
     /// What a mirror or a controller says; `None` for offsets that no log has.
-    pub(crate) fn told(replicated_to: i64, target_end: i64) -> Option<Self> {
+    pub fn told(replicated_to: i64, target_end: i64) -> Option<Self> {
         let legal = |offset: i64| (-1..=ORDINAL_MAX.cast_signed()).contains(&offset);
         (legal(replicated_to) && legal(target_end)).then_some(Self { replicated_to, target_end })
     }
@@ -40,15 +40,15 @@ impl Marks {
 
 /// One of our batches, found in a region's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
-    pub(crate) sequence: Sequence,
-    pub(crate) records: u32,
-    pub(crate) base_offset: i64,
+pub struct Found {
+    pub sequence: Sequence,
+    pub records: u32,
+    pub base_offset: i64,
 }
 
 /// How a sent batch fared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// The first record that was sent stands at this offset.
     Acknowledged { base_offset: i64 },
     /// The broker has it and does not say where.
@@ -69,7 +69,7 @@ pub(crate) enum Outcome {
 
 /// An operation that the shell carries out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Operation {
+pub enum Operation {
     FindEnd,
     Save,
     Look,
@@ -78,7 +78,7 @@ pub(crate) enum Operation {
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
+pub enum Event {
     /// A batch is durable and counts.
     Accepted(Entry),
     /// A grant arrived, new or renewed.
@@ -118,7 +118,7 @@ pub(crate) enum Event {
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Command {
+pub enum Command {
     /// Find the end of a region's log.
     FindEnd { operation: u64, region: RegionName },
     /// Make the lineage durable.

@@ -4,35 +4,35 @@ use leeward_model::{FencingEpoch, ProducerEpoch, RegionName, Sequence};
 
 /// Records that are missing from the stream of what is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Gap {
-    pub(crate) ordinal: u64,
-    pub(crate) records: u64,
+pub struct Gap {
+    pub ordinal: u64,
+    pub records: u64,
 }
 
 impl Gap {
-    pub(crate) fn end(self) -> u64 {
+    pub fn end(self) -> u64 {
         self.ordinal + self.records
     }
 }
 
 /// The partition's writing of one region's log, from the region's promotion to the next one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Lineage {
-    pub(crate) region: RegionName,
+pub struct Lineage {
+    pub region: RegionName,
     /// The epoch under which the region was made the acting primary.
-    pub(crate) epoch: FencingEpoch,
+    pub epoch: FencingEpoch,
     /// The record that had sequence 0.
-    pub(crate) start_ordinal: u64,
+    pub start_ordinal: u64,
     /// Where the region's log ended before that record was sent.
-    pub(crate) start_offset: i64,
+    pub start_offset: i64,
     /// What was left out since, in order.
-    pub(crate) gaps: Vec<Gap>,
+    pub gaps: Vec<Gap>,
 }
 
 impl Lineage {
     /// The producer epoch that stands for the fencing epoch. After 32 768 promotions they begin again, long after
     /// brokers have forgotten the first.
-    pub(crate) fn producer_epoch(&self) -> ProducerEpoch {
+    pub fn producer_epoch(&self) -> ProducerEpoch {
         let epoch = i16::try_from(self.epoch.to_wire() % (1 << 15)).expect("below 2^15");
         ProducerEpoch::from_wire(epoch).expect("not negative")
     }
@@ -49,7 +49,7 @@ impl Lineage {
     }
 
     /// Whether this is what became of `older`.
-    pub(crate) fn replaces(&self, older: &Self) -> bool {
+    pub fn replaces(&self, older: &Self) -> bool {
         (self.epoch, self.gaps.len()) > (older.epoch, older.gaps.len())
     }
 }

@@ -6,29 +6,29 @@ use crate::limits::OFFSET_RUNS_MAX;
 
 /// Consecutive records at consecutive offsets of the lineage's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OffsetRun {
-    pub(crate) ordinal: u64,
-    pub(crate) offset: i64,
-    pub(crate) records: u64,
+pub struct OffsetRun {
+    pub ordinal: u64,
+    pub offset: i64,
+    pub records: u64,
 }
 
 /// A partition's positions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Saved {
+pub struct Saved {
     /// Nothing below this ordinal is needed.
-    pub(crate) trimmed_to: u64,
-    pub(crate) lineage: Option<Lineage>,
+    pub trimmed_to: u64,
+    pub lineage: Option<Lineage>,
     /// Offset in the lineage's log from which on it is not known what stands there of ours.
-    pub(crate) acknowledged_end: i64,
-    pub(crate) runs: Vec<OffsetRun>,
-    pub(crate) marks: Option<Marks>,
+    pub acknowledged_end: i64,
+    pub runs: Vec<OffsetRun>,
+    pub marks: Option<Marks>,
     /// The epoch up to which nothing but the lineage's region was the acting primary.
-    pub(crate) vouched: u64,
+    pub vouched: u64,
 }
 
 impl Forward {
     /// The partition after a restart: `entries` and `damage` are what the journal holds, in order.
-    pub(crate) fn recovered(
+    pub fn recovered(
         trimming: Trimming,
         saved: Saved,
         entries: Vec<Entry>,
@@ -79,7 +79,7 @@ impl Forward {
     }
 
     /// What to keep for the next start.
-    pub(crate) fn saved(&self) -> Saved {
+    pub fn saved(&self) -> Saved {
         let trimmed_to = self.trimmed_to;
         let Some(journaled) = self.journaled.clone() else {
             return Saved { trimmed_to, ..Saved::default() };

@@ -2,22 +2,22 @@
 
 /// A buffered batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// Ordinal of the batch's first record among all that the partition accepted.
-    pub(crate) ordinal: u64,
-    pub(crate) records: u32,
+    pub ordinal: u64,
+    pub records: u32,
     /// Records at the front that the acting region has already, so that they are not sent.
-    pub(crate) skip: u32,
+    pub skip: u32,
     /// Where the journal's frame stands.
-    pub(crate) position: u64,
+    pub position: u64,
     /// Milliseconds since 1970, on the gateway's clock.
-    pub(crate) accepted_at_ms: i64,
-    pub(crate) place: Place,
+    pub accepted_at_ms: i64,
+    pub place: Place,
 }
 
 /// Where the first record that is not skipped stands in the lineage's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub enum Place {
     Unknown,
     At(i64),
     /// Somewhere, with its last record below this offset.
@@ -26,21 +26,21 @@ pub(crate) enum Place {
 
 impl Entry {
     /// Ordinal of the first record that is sent.
-    pub(crate) fn first(&self) -> u64 {
+    pub fn first(&self) -> u64 {
         self.ordinal + u64::from(self.skip)
     }
 
     /// The ordinal behind the last record.
-    pub(crate) fn end(&self) -> u64 {
+    pub fn end(&self) -> u64 {
         self.ordinal + u64::from(self.records)
     }
 
     /// Records that are sent.
-    pub(crate) fn sent_records(&self) -> u32 {
+    pub fn sent_records(&self) -> u32 {
         self.records - self.skip
     }
 
-    pub(crate) fn exact_offset(&self) -> Option<i64> {
+    pub fn exact_offset(&self) -> Option<i64> {
         match self.place {
             Place::At(offset) => Some(offset),
             Place::Unknown | Place::Below(_) => None,
