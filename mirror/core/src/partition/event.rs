@@ -66,6 +66,8 @@ pub enum Event {
 /// What is known when a partition's mirror begins.
 #[derive(Clone, Debug)]
 pub struct Start {
+    /// Read after `target_end` was: a run is stored before the records that it places are written, so nothing below
+    /// that end can lack one, whoever wrote it.
     pub runs: Vec<Run>,
     /// Below this the target was seen to hold nothing that the runs do not say.
     pub checkpoint: Option<TargetOffset>,

@@ -210,6 +210,10 @@ impl Partition {
             self.target_end = end;
             return self.resume(end, todo);
         }
+        // The stored map has the runs of what lay below the end that was read before it, and of no more.
+        if self.start.as_ref().is_some_and(|start| end > start.target_end) {
+            return self.reload(todo);
+        }
         self.audit(end, todo);
     }
 

@@ -4,8 +4,9 @@
 
 mod model;
 
-use leeward_mirror_core::map::{NotThere, Translation};
-use leeward_mirror_core::partition::{Event, GapPolicy, Partition, Settings, Start, StopReason};
+use leeward_mirror_core::limits::RETRY_LONGEST;
+use leeward_mirror_core::map::{NotThere, Run, Translation};
+use leeward_mirror_core::partition::{Command, Event, GapPolicy, Partition, Settings, Start, StopReason};
 use leeward_model::{Instant, LinkName, PartitionIndex, SourceOffset, TargetOffset, TopicId};
 use model::world::World;
 use proptest::prelude::*;
@@ -130,6 +131,33 @@ fn where_nothing_was_written_yet_the_next_position_is_exact() {
     assert_eq!(before, Translation::NotThere(NotThere::Nothing));
     assert_eq!(mirror.to_target(source(5)), Translation::Exact(target(0)));
     assert_eq!(mirror.to_target(source(6)), Translation::NotThere(NotThere::Nothing));
+}
+
+/// A rival on the same link may have written further meanwhile, with runs that were stored after the map was read.
+#[test]
+fn a_start_that_has_to_ask_again_and_finds_more_reads_the_map_again() {
+    let mut mirror = Partition::new(Settings {
+        link: LinkName::new("a-to-b").unwrap(),
+        topic: TopicId::from_wire([7; 16]).unwrap(),
+        partition: PartitionIndex::from_wire(0).unwrap(),
+        gap: GapPolicy::Stop,
+    });
+    let start = Start {
+        runs: vec![Run { source: source(0), target: target(0), foreign_before: 0, anchor: true }],
+        checkpoint: Some(target(2)),
+        target_end: target(4),
+        source_log_start: Some(source(0)),
+        begin_at: Some(source(0)),
+    };
+    let commands = mirror.on(Event::Started(start), Instant::ZERO);
+    let [Command::Audit { question, .. }] = commands[..] else { panic!("{commands:?}") };
+    mirror.on(Event::QuestionFailed { question }, Instant::ZERO);
+    let commands = mirror.on(Event::Tick, Instant::ZERO.after(RETRY_LONGEST));
+    let [Command::AskTargetEnd { question }] = commands[..] else { panic!("{commands:?}") };
+
+    let commands = mirror.on(Event::TargetEnd { question, end: target(5) }, Instant::ZERO);
+
+    assert!(matches!(commands[..], [Command::Reload]), "{commands:?}");
 }
 
 #[test]
