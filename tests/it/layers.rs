@@ -24,6 +24,7 @@ const LAYERS: &[(&str, u8, Purity)] = &[
     ("leeward-mirror", 3, Purity::Shell),
     ("leeward-failover", 3, Purity::Shell),
     ("leeward-drill", 3, Purity::Shell),
+    ("leeward-sim", 3, Purity::Pure),
     ("leeward", 4, Purity::Shell),
     ("leeward-tests", 5, Purity::Shell),
 ];

@@ -19,6 +19,7 @@ const PURE: &[&str] = &[
     "buffer/core/src",
     "mirror/core/src",
     "failover/core/src",
+    "chaos/sim/src",
 ];
 
 /// What must not stand in a pure crate.

@@ -1,0 +1,32 @@
+//! The worlds: which cores meet which models, and what must hold there.
+
+mod mirror;
+
+use crate::run::World;
+
+/// Which world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorldKind {
+    /// One partition between two regions, copied by one or two processes.
+    Mirror,
+}
+
+impl WorldKind {
+    pub const ALL: [Self; 1] = [Self::Mirror];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mirror => "mirror",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|world| world.name() == name)
+    }
+
+    pub(crate) fn build(self, seed: u64) -> Box<dyn World> {
+        match self {
+            Self::Mirror => Box::new(mirror::MirrorWorld::new(seed)),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! One process that runs the mirror: the core, its clock, and what it waits for.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use leeward_mirror_core::map::{OffsetMap, Run};
+use leeward_mirror_core::partition::{BatchNumber, Command, GapPolicy, Partition, Settings};
+use leeward_model::{LinkName, PartitionIndex, SourceOffset, TargetOffset, TopicId};
+use leeward_wire::ErrorCode;
+use leeward_wire::record::RecordBatch;
+
+use crate::schedule::{Clock, Wire};
+
+/// What is durable about the partition, for whoever runs its mirror.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Store {
+    pub(super) runs: BTreeMap<SourceOffset, Run>,
+    pub(super) checkpoint: Option<TargetOffset>,
+}
+
+impl Store {
+    pub(super) fn apply(&mut self, command: &Command) {
+        match command {
+            Command::PersistRuns { put, remove, checkpoint, .. } => {
+                for source in remove {
+                    self.runs.remove(source);
+                }
+                for run in put {
+                    self.runs.insert(run.source, *run);
+                }
+                self.checkpoint = checkpoint.or(self.checkpoint);
+            }
+            Command::Checkpoint { target } => self.checkpoint = Some(*target),
+            Command::Produce { .. }
+            | Command::AskTargetEnd { .. }
+            | Command::Audit { .. }
+            | Command::Reload
+            | Command::Emit(_) => {}
+        }
+    }
+
+    pub(super) fn map(&self, target_end: TargetOffset) -> Option<OffsetMap> {
+        OffsetMap::load(self.runs.values().copied().collect(), target_end).ok()
+    }
+}
+
+/// A connection to the target. One that is cut may still have bytes under way.
+#[derive(Debug, Default)]
+pub(super) struct Connection {
+    /// Who waits for answers; nobody, once it is cut.
+    pub(super) owner: Option<(usize, u64)>,
+    pub(super) sent: VecDeque<(BatchNumber, RecordBatch)>,
+    pub(super) answers: VecDeque<(BatchNumber, Result<i64, ErrorCode>)>,
+    /// Bytes of a connection that is cut arrive no sooner than this.
+    pub(super) held_until: Duration,
+    pub(super) there: Wire,
+    pub(super) replicating: Wire,
+    pub(super) back: Wire,
+}
+
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) partition: Partition,
+    /// Counts starts: what was meant for an earlier life does not reach this one.
+    pub(super) life: u64,
+    pub(super) clock: Clock,
+    pub(super) alive: bool,
+    pub(super) paused_until: Duration,
+    pub(super) connection: u64,
+    pub(super) unanswered: VecDeque<BatchNumber>,
+    pub(super) storing: VecDeque<Command>,
+    pub(super) store_wire: Wire,
+    pub(super) fetching: bool,
+    /// The target has lost what it acknowledged, and this process does not know.
+    pub(super) deceived: bool,
+    /// As it was last checked; the watermark does not go back unless the target lost its end.
+    pub(super) replicated_to: Option<SourceOffset>,
+}
+
+impl Process {
+    pub(super) fn new(life: u64, clock: Clock, connection: u64, gap: GapPolicy) -> Self {
+        Self {
+            partition: Partition::new(Settings {
+                link: LinkName::new("a-to-b").expect("a legal name"),
+                topic: TopicId::from_wire([7; 16]).expect("a legal id"),
+                partition: PartitionIndex::from_wire(0).expect("a legal index"),
+                gap,
+            }),
+            life,
+            clock,
+            alive: true,
+            paused_until: Duration::ZERO,
+            connection,
+            unanswered: VecDeque::new(),
+            storing: VecDeque::new(),
+            store_wire: Wire::default(),
+            fetching: false,
+            deceived: false,
+            replicated_to: None,
+        }
+    }
+}
