@@ -1,5 +1,6 @@
 //! The worlds: which cores meet which models, and what must hold there.
 
+mod failover;
 mod mirror;
 
 use crate::run::World;
@@ -9,14 +10,17 @@ use crate::run::World;
 pub enum WorldKind {
     /// One partition between two regions, copied by one or two processes.
     Mirror,
+    /// Two regions and a witness, with a controller that decides who serves.
+    Failover,
 }
 
 impl WorldKind {
-    pub const ALL: [Self; 1] = [Self::Mirror];
+    pub const ALL: [Self; 2] = [Self::Mirror, Self::Failover];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Mirror => "mirror",
+            Self::Failover => "failover",
         }
     }
 
@@ -27,6 +31,7 @@ impl WorldKind {
     pub(crate) fn build(self, seed: u64) -> Box<dyn World> {
         match self {
             Self::Mirror => Box::new(mirror::MirrorWorld::new(seed)),
+            Self::Failover => Box::new(failover::FailoverWorld::new(seed)),
         }
     }
 }

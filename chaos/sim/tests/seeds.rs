@@ -2,11 +2,8 @@
 
 use leeward_sim::{WorldKind, run};
 
-/// Seeds of each world, from 1 on.
-const SEEDS: u64 = 200;
-
-fn nothing_breaks(world: WorldKind) {
-    for seed in 1..=SEEDS {
+fn nothing_breaks(world: WorldKind, seeds: u64) {
+    for seed in 1..=seeds {
         if let Err(failure) = run(world, seed) {
             panic!("{failure}");
         }
@@ -15,5 +12,10 @@ fn nothing_breaks(world: WorldKind) {
 
 #[test]
 fn mirrors_that_crash_and_rival_copy_exactly_once() {
-    nothing_breaks(WorldKind::Mirror);
+    nothing_breaks(WorldKind::Mirror, 200);
+}
+
+#[test]
+fn a_failover_at_any_moment_leaves_one_region_that_serves() {
+    nothing_breaks(WorldKind::Failover, 30);
 }

@@ -1,0 +1,118 @@
+//! What goes wrong around the controller, and how it ends.
+
+use std::time::Duration;
+
+use leeward_failover_core::{Event, Request, Verb};
+
+use super::{FAILED_OVER_WITHIN, FailoverWorld, Happening, LOSS_AFTER};
+use crate::run::Progress;
+use crate::trace;
+
+impl FailoverWorld {
+    pub(super) fn go_wrong(&mut self) {
+        if self.calm {
+            return;
+        }
+        let wait = self.schedule.random.millis(200, 3_000);
+        self.schedule.after(wait, Happening::Fault);
+        let now = self.schedule.now();
+        let choice = self.schedule.random.below(14);
+        let site = self.schedule.random.below(3);
+        let long = self.schedule.random.mostly_short(200, 15_000);
+        trace::note(|| format!("{now:?} fault {choice} at {site} for {long:?}"));
+        match choice {
+            0 | 1 => self.crash_controller(long),
+            2 => self.controller_paused_until = now + long.min(Duration::from_secs(4)),
+            3 => self.journal_fails = true,
+            4 | 5 => {
+                let other = (site + 1) % 3;
+                let pair = (site.min(other), site.max(other));
+                if !self.cut.remove(&pair) {
+                    self.cut.insert(pair);
+                }
+            }
+            6 => self.cut.clear(),
+            7 | 8 if site < 2 => self.regions[site].down_until = now + long,
+            9 if site < 2 => self.lose_region(site, long),
+            10 => self.crash_agent(site, long.min(Duration::from_secs(4))),
+            11 => {
+                self.agents[site].paused_until = now + long;
+                self.agents[site].undisturbed_since = now + long;
+            }
+            12 => {
+                let gateway = self.schedule.random.below(2);
+                self.gateways[gateway].paused_until = now + long;
+            }
+            13 => {
+                let hours = self.schedule.random.below(3) as i64;
+                self.wall_offset_ms += (hours - 1) * 60_000;
+            }
+            _ => {}
+        }
+    }
+
+    fn crash_controller(&mut self, long: Duration) {
+        if self.controller.take().is_some() {
+            self.schedule.after(long, Happening::ControllerStarts);
+        }
+    }
+
+    fn crash_agent(&mut self, site: usize, long: Duration) {
+        if self.agents[site].alive {
+            self.agents[site].alive = false;
+            self.schedule.after(long, Happening::AgentStarts(site));
+        }
+    }
+
+    /// Brokers, agent and, if it stands there, the controller.
+    fn lose_region(&mut self, site: usize, long: Duration) {
+        self.regions[site].down_until = self.schedule.now() + long;
+        self.crash_agent(site, long);
+        if self.home == site {
+            self.crash_controller(long);
+        }
+    }
+
+    pub(super) fn calm_down(&mut self) {
+        let now = self.schedule.now();
+        trace::note(|| format!("{now:?} nothing goes wrong any more"));
+        self.calm = true;
+        self.cut.clear();
+        self.journal_fails = false;
+        self.controller_paused_until = now;
+        self.regions.iter_mut().for_each(|region| region.down_until = region.down_until.min(now));
+        for site in 0..3 {
+            self.agents[site].paused_until = now;
+            if !self.agents[site].alive {
+                self.schedule.after(Duration::ZERO, Happening::AgentStarts(site));
+            }
+        }
+        self.gateways.iter_mut().for_each(|gateway| gateway.paused_until = now);
+        self.schedule.after(Duration::ZERO, Happening::ControllerStarts);
+        self.schedule.after(LOSS_AFTER, Happening::Loss);
+    }
+
+    /// The acting primary is lost, where everything is ready for that.
+    pub(super) fn lose_for_good(&mut self) {
+        // A pause and a held operation are people's to end; a refusal leaves everything as it is.
+        let resume = Request { verb: Verb::Resume, by: "ada".to_owned(), expected_epoch: None, key: None };
+        let resumed = self.tell(Event::Request(resume)).is_ok();
+        let ready = resumed && self.is_ready();
+        if let (true, Some(primary)) = (ready, self.primary()) {
+            let now = self.schedule.now();
+            trace::note(|| format!("{now:?} region {primary} is lost for good"));
+            self.regions[primary].down_until = Duration::MAX;
+            self.agents[primary].alive = false;
+            self.lost = Some(primary);
+        }
+        self.schedule.after(FAILED_OVER_WITHIN, Happening::TooLate);
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        let over = match self.lost {
+            Some(lost) => self.primary().is_some_and(|primary| primary != lost) && !self.is_busy(),
+            None => false,
+        };
+        if over || (self.is_late && self.lost.is_none()) { Progress::Over } else { Progress::GoesOn }
+    }
+}
