@@ -78,9 +78,11 @@ impl Forward {
                     break;
                 }
                 Place::At(_) => break,
-                // In the log, but nobody knows where: as good as ambiguous.
+                // In the log, but nobody knows where: as good as ambiguous, and so it stays if the settling has to be
+                // begun again.
                 Place::Below(_) | Place::Unknown => {
                     known_end = self.lineage.as_ref().map_or(0, |lineage| lineage.start_offset);
+                    self.acknowledged_end = known_end;
                     self.maybe_sent_to = self.maybe_sent_to.max(entry.end());
                     self.acknowledged = 0;
                 }
