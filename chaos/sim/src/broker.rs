@@ -10,6 +10,9 @@ const REMEMBERED: usize = 5;
 /// Somebody who has nothing to do with us.
 pub(crate) const FOREIGNER: i64 = 17;
 
+/// A mirror that is a model itself.
+const MIRROR: i64 = 18;
+
 /// As whom a batch is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Writer {
@@ -133,6 +136,14 @@ impl Broker {
         };
         self.batches.push(batch);
         self.records.extend((0..records).map(|_| Record { producer: FOREIGNER, value: u64::MAX }));
+        self.commit(self.end());
+    }
+
+    /// A mirror's copy of one record, committed at once.
+    pub(crate) fn write_copy(&mut self, record: Record) {
+        let writer = Writer { producer: MIRROR, epoch: 0, sequence: self.end() as i32 };
+        self.batches.push(Batch { base: self.end(), records: 1, writer });
+        self.records.push(Record { producer: MIRROR, ..record });
         self.commit(self.end());
     }
 

@@ -1,5 +1,6 @@
 //! The worlds: which cores meet which models, and what must hold there.
 
+mod buffer;
 mod failover;
 mod mirror;
 
@@ -12,15 +13,18 @@ pub enum WorldKind {
     Mirror,
     /// Two regions and a witness, with a controller that decides who serves.
     Failover,
+    /// One partition's buffer between two regions of which one acts.
+    Buffer,
 }
 
 impl WorldKind {
-    pub const ALL: [Self; 2] = [Self::Mirror, Self::Failover];
+    pub const ALL: [Self; 3] = [Self::Mirror, Self::Failover, Self::Buffer];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Mirror => "mirror",
             Self::Failover => "failover",
+            Self::Buffer => "buffer",
         }
     }
 
@@ -32,6 +36,7 @@ impl WorldKind {
         match self {
             Self::Mirror => Box::new(mirror::MirrorWorld::new(seed)),
             Self::Failover => Box::new(failover::FailoverWorld::new(seed)),
+            Self::Buffer => Box::new(buffer::BufferWorld::new(seed)),
         }
     }
 }

@@ -19,3 +19,8 @@ fn mirrors_that_crash_and_rival_copy_exactly_once() {
 fn a_failover_at_any_moment_leaves_one_region_that_serves() {
     nothing_breaks(WorldKind::Failover, 30);
 }
+
+#[test]
+fn a_buffer_delivers_once_and_in_order_whoever_acts() {
+    nothing_breaks(WorldKind::Buffer, 500);
+}
