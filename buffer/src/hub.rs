@@ -3,6 +3,7 @@
 
 mod look;
 mod matching;
+mod moves;
 mod partition;
 mod region;
 mod sender;
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use moves::Moves;
 pub(crate) use partition::Partition;
 pub(crate) use region::Region;
 pub use status::GatewayStatus;
@@ -65,6 +67,7 @@ pub(crate) struct Hub {
     standing: ArcSwapOption<Standing>,
     /// Changes when another region becomes the acting one, or none.
     acting: watch::Sender<Option<RegionName>>,
+    moves: Mutex<Moves>,
     started: tokio::time::Instant,
     producer_ids: ProducerIds,
     highest_epoch: Mutex<u64>,
@@ -126,6 +129,7 @@ impl Hub {
             partitions: RwLock::new(known),
             standing: ArcSwapOption::empty(),
             acting: watch::Sender::new(None),
+            moves: Mutex::default(),
             started: tokio::time::Instant::now(),
             producer_ids: ProducerIds {
                 next: AtomicI64::new(state.producer_ids_to),
@@ -149,6 +153,11 @@ impl Hub {
 
     pub(crate) fn watch_acting(&self) -> watch::Receiver<Option<RegionName>> {
         self.acting.subscribe()
+    }
+
+    /// When another region became the acting one, as far as clients may notice.
+    pub(crate) fn moved_at(&self) -> Option<tokio::time::Instant> {
+        self.moves.lock().moved_at()
     }
 
     pub(crate) fn standing(&self) -> Option<Arc<Standing>> {

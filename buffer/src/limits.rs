@@ -74,6 +74,7 @@ pub const RELAY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time after a move of the acting region in which a position that the new one does not have is not called out of
 /// range: members of groups find out within their session timeout that they have to rejoin, and read their positions anew.
+/// So long a position that retention has overtaken is tried again and again, also after a start behind a failover.
 pub const REJOIN_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Time that the acting region has for a question about topics before the answer comes from memory.

@@ -85,9 +85,10 @@ impl Upstream {
         }
     }
 
-    /// Whether the client may still go by what another region told it.
+    /// Whether the client may still go by what another region told it: on this connection, or on one that broke before.
     pub(super) fn has_just_moved(&self) -> bool {
-        self.moved_at.is_some_and(|at| at.elapsed() < REJOIN_WAIT_MAX)
+        let moves = [self.moved_at, self.hub.moved_at()];
+        moves.into_iter().flatten().any(|at| at.elapsed() < REJOIN_WAIT_MAX)
     }
 
     pub(super) fn want_leaders(&self) {

@@ -67,6 +67,10 @@ impl Hub {
             return;
         }
         if old_region != region {
+            if let Some(region) = &region {
+                // Before a client can be answered by it.
+                self.moves.lock().acts(region, standing.epoch, tokio::time::Instant::now());
+            }
             self.acting.send_replace(region.clone());
             if let Some(old) = old_region.and_then(|old| self.regions.get(&old).cloned()) {
                 old.leave(LEAVE_PATIENCE).await;

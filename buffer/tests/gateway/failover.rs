@@ -108,6 +108,42 @@ async fn a_position_that_the_survivor_lacks_is_not_out_of_range_before_members_c
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_position_that_the_survivor_lacks_is_not_out_of_range_on_a_new_connection_either() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (node(&dir.path().join("a")).await, node(&dir.path().join("b")).await);
+    let mut controller = Controller::start().await;
+    let mut config = config(&dir.path().join("buffer"), &[("a", a.addr()), ("b", b.addr())]);
+    config.controllers = vec![controller.address.clone()];
+    controller.grant(granted(1, "a"));
+    let (_gateway, through) = start(config).await;
+    controller.await_report(|report| report.forwarding_to == "a").await;
+    let leader = through.leader(&orders()).await.unwrap();
+
+    controller.grant(promoted(2, "a", "b", 0));
+    controller.await_report(|report| report.epoch == 2 && report.forwarding_to == "b").await;
+    let mut fetcher = Fetcher::new(&through, leader.broker);
+
+    assert_eq!(beyond_the_end(&mut fetcher).await, ErrorCode::NOT_LEADER_OR_FOLLOWER);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_starts_behind_a_failover_calls_no_position_out_of_range_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let b = node(&dir.path().join("b")).await;
+    let mut controller = Controller::start().await;
+    let mut config = config(&dir.path().join("buffer"), &[("b", b.addr())]);
+    config.controllers = vec![controller.address.clone()];
+    controller.grant(granted(2, "b"));
+
+    let (_gateway, through) = start(config).await;
+    controller.await_report(|report| report.forwarding_to == "b").await;
+    let leader = through.leader(&orders()).await.unwrap();
+    let mut fetcher = Fetcher::new(&through, leader.broker);
+
+    assert_eq!(beyond_the_end(&mut fetcher).await, ErrorCode::NOT_LEADER_OR_FOLLOWER);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_living_grant_nothing_is_forwarded_and_everything_accepted() {
     let dir = tempfile::tempdir().unwrap();
     let a = node(&dir.path().join("a")).await;
