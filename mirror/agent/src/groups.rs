@@ -40,7 +40,7 @@ pub struct GroupStanding {
     /// At the source.
     pub partition: TopicPartition,
     pub source: SourceOffset,
-    /// `None` where it is not translated yet.
+    /// `None` where it is not translated yet. While it waits for records: how far it was carried meanwhile.
     pub target: Option<TargetOffset>,
     /// `committed`, `waiting`, `skipped-active`, `skipped-ahead` or `unmapped`.
     pub state: &'static str,
@@ -69,6 +69,10 @@ pub(crate) struct Groups {
     positions: Positions,
     open: BTreeMap<Key, Standby>,
     carried: CarriedPositions,
+    /// When a position that the target does not have yet was last carried as far as it could be.
+    so_far: BTreeMap<Key, Instant>,
+    /// The link writes no more: what the target has is all that it gets.
+    finishing: bool,
     standings: Standings,
     events: (mpsc::Sender<Event>, mpsc::Receiver<Event>),
     /// The attempt to follow the log that is under way.
@@ -113,6 +117,8 @@ impl Groups {
             positions: Positions::default(),
             open: BTreeMap::new(),
             carried: CarriedPositions::default(),
+            so_far: BTreeMap::new(),
+            finishing: false,
             standings,
             events: mpsc::channel(GROUP_EVENTS_MAX),
             life: Life::default(),
@@ -132,7 +138,7 @@ impl Groups {
         loop {
             self.begin_what_is_due();
             let wake = self.next_wake(carry_due);
-            let wait_for_records = self.open.values().any(|standby| *standby == Standby::Records);
+            let wait_for_records = self.open.values().any(|standby| standby.waits_for_records());
             tokio::select! {
                 biased;
                 Some(event) = self.events.1.recv() => self.take(event),
@@ -161,6 +167,7 @@ impl Groups {
         while let Ok(event) = self.events.1.try_recv() {
             self.take(event);
         }
+        self.finishing = true;
         self.open.values_mut().for_each(|standby| *standby = Standby::Due);
         self.carry().await;
     }
@@ -303,7 +310,7 @@ impl Groups {
 
     /// The target has more: positions that wait for it may go on.
     fn awake_waiting(&mut self) {
-        for standby in self.open.values_mut().filter(|standby| **standby == Standby::Records) {
+        for standby in self.open.values_mut().filter(|standby| standby.waits_for_records()) {
             *standby = Standby::Due;
         }
     }
@@ -313,7 +320,7 @@ impl Groups {
         let due = self.open.values().filter_map(|standby| match standby {
             Standby::Due => Some(now),
             Standby::Records => None,
-            Standby::Until(then) => Some(*then),
+            Standby::RecordsUntil(then) | Standby::Until(then) => Some(*then),
         });
         due.min()
     }

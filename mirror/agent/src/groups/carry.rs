@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 use leeward_client::{Cluster, ClusterError, CommitOffset, CommittedOffset, PerPartition};
 use leeward_mirror_core::groups::{Carried, Decision, Key, Occupancy, Position, Question, decide};
 use leeward_mirror_core::map::{NotThere, Translation};
-use leeward_model::{GroupName, TargetOffset, TopicPartition};
+use leeward_model::{GroupName, SourceOffset, TargetOffset, TopicPartition};
 use leeward_wire::ErrorCode;
 use tokio::{sync::oneshot, time::Instant};
 use tracing::{debug, info, warn};
@@ -23,14 +23,28 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Time after which a position in a partition that is not mirrored, or not yet, is tried again.
 const UNMAPPED_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
+/// Least time between two commits of a position that the target does not have yet, each as far as it has the records.
+const SO_FAR_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 /// What a position that the target does not have yet waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standby {
     Due,
     /// The target does not have the records yet.
     Records,
+    /// The same; but then it is carried as far as the target has them.
+    RecordsUntil(Instant),
     /// It was left alone or refused.
     Until(Instant),
+}
+
+impl Standby {
+    pub(super) fn waits_for_records(self) -> bool {
+        match self {
+            Self::Records | Self::RecordsUntil(_) => true,
+            Self::Due | Self::Until(_) => false,
+        }
+    }
 }
 
 /// A position with its place at the target.
@@ -38,6 +52,8 @@ struct Wanted {
     key: Key,
     at: TopicPartition,
     position: Position,
+    /// The position at the source that is carried over: where the target does not have the records yet, its end.
+    source: SourceOffset,
     translation: Translation<TargetOffset>,
 }
 
@@ -46,6 +62,7 @@ struct Move {
     key: Key,
     at: TopicPartition,
     position: Position,
+    source: SourceOffset,
     target: TargetOffset,
 }
 
@@ -61,25 +78,81 @@ impl Groups {
         let due = self.take_due();
         let Some(translations) = self.translate(&due).await else { return };
         let mut by_group = BTreeMap::<GroupName, Vec<Wanted>>::new();
+        let mut ahead = Vec::new();
         for ((key, position), translation) in due.into_iter().zip(translations) {
             match translation.zip(self.at_target(&key.1)) {
                 None => {
                     self.show(&key, &position, None, "unmapped");
                     self.open.insert(key, Standby::Until(Instant::now() + UNMAPPED_AGAIN_AFTER));
                 }
-                Some((Translation::NotThere(NotThere::NotYet { .. } | NotThere::Nothing), _)) => {
+                Some((Translation::NotThere(NotThere::NotYet { replicated_to }), at)) => {
+                    if self.waits_for_records(&key, &position, replicated_to) {
+                        ahead.push((key, at, position, replicated_to));
+                    }
+                }
+                Some((Translation::NotThere(NotThere::Nothing), _)) => {
                     self.show(&key, &position, None, "waiting");
                     self.open.insert(key, Standby::Records);
                 }
                 Some((translation, at)) => {
-                    let group = key.0.clone();
-                    by_group.entry(group).or_default().push(Wanted { key, at, position, translation });
+                    let (group, source) = (key.0.clone(), position.source);
+                    by_group.entry(group).or_default().push(Wanted {
+                        key,
+                        at,
+                        position,
+                        source,
+                        translation,
+                    });
                 }
             }
+        }
+        for wanted in self.as_far_as_replicated(ahead).await {
+            by_group.entry(wanted.key.0.clone()).or_default().push(wanted);
         }
         let moves = self.decide_all(by_group).await;
         self.commit_all(moves).await;
         self.count();
+    }
+
+    /// Lets a position wait for its records; true where it is to be carried as far as the target has them.
+    ///
+    /// The group has read all that the target has, so that nothing is skipped there; and a group that commits faster than the
+    /// link copies would otherwise never get a position.
+    fn waits_for_records(&mut self, key: &Key, position: &Position, replicated_to: SourceOffset) -> bool {
+        let carried = self.carried.get(key);
+        let target = carried.map(|carried| carried.target);
+        self.show(key, position, target, "waiting");
+        let now = Instant::now();
+        let standby = match self.so_far.get(key).map(|last| *last + SO_FAR_AGAIN_AFTER) {
+            _ if carried.is_some_and(|carried| carried.source == replicated_to) => Standby::Records,
+            Some(again) if now < again && !self.finishing => Standby::RecordsUntil(again),
+            Some(_) | None => {
+                self.so_far.insert(key.clone(), now);
+                self.open.insert(key.clone(), Standby::Records);
+                return true;
+            }
+        };
+        self.open.insert(key.clone(), standby);
+        false
+    }
+
+    /// Positions beyond what the target has, with the place at the target up to which it has all of the source.
+    async fn as_far_as_replicated(
+        &self,
+        ahead: Vec<(Key, TopicPartition, Position, SourceOffset)>,
+    ) -> Vec<Wanted> {
+        let ends: Vec<_> = ahead
+            .iter()
+            .map(|(key, _, position, replicated_to)| {
+                (key.clone(), Position { source: *replicated_to, metadata: position.metadata.clone() })
+            })
+            .collect();
+        let Some(translations) = self.translate(&ends).await else { return Vec::new() };
+        let translated = ahead.into_iter().zip(translations);
+        let wanted = translated.filter_map(|((key, at, position, source), translation)| {
+            Some(Wanted { key, at, position, source, translation: translation? })
+        });
+        wanted.collect()
     }
 
     /// Positions that are due, as they are at the source. They stay open until it is known what became of them, so that nothing is
@@ -89,7 +162,7 @@ impl Groups {
         let is_due = |standby: &Standby| match standby {
             Standby::Due => true,
             Standby::Records => false,
-            Standby::Until(then) => *then <= now,
+            Standby::RecordsUntil(then) | Standby::Until(then) => *then <= now,
         };
         let keys: Vec<_> =
             self.open.iter().filter(|(_, standby)| is_due(standby)).map(|(key, _)| key.clone()).collect();
@@ -97,6 +170,7 @@ impl Groups {
         for key in keys {
             let Some(position) = self.positions.get(&key).cloned() else {
                 self.open.remove(&key);
+                self.so_far.remove(&key);
                 self.standings.lock().remove(&key);
                 continue;
             };
@@ -152,9 +226,9 @@ impl Groups {
     }
 
     fn decide(&mut self, wanted: Wanted, there: &AtTarget) -> Option<Move> {
-        let Wanted { key, at, position, translation } = wanted;
+        let Wanted { key, at, position, source, translation } = wanted;
         let question = Question {
-            source: position.source,
+            source,
             translation,
             carried: self.carried.get(&key).copied(),
             at_target: there
@@ -164,8 +238,8 @@ impl Groups {
             occupancy: there.occupancy,
         };
         match decide(question) {
-            Decision::Commit(target) => return Some(Move { key, at, position, target }),
-            Decision::Done(target) => self.note_carried(&key, &position, target),
+            Decision::Commit(target) => return Some(Move { key, at, position, source, target }),
+            Decision::Done(target) => self.note_carried(&key, &position, Carried { source, target }),
             Decision::Wait(_) | Decision::WaitForOccupancy => {
                 self.show(&key, &position, None, "waiting");
                 self.try_later(key);
@@ -191,13 +265,13 @@ impl Groups {
             if let Err(error) = &outcomes {
                 warn!(link = %self.config.name, %group, %error, "positions are not carried over");
             }
-            for Move { key, at, position, target } in moves {
+            for Move { key, at, position, source, target } in moves {
                 let refused = match &outcomes {
                     Ok(outcomes) => outcomes.get(&at).and_then(|outcome| outcome.as_ref().err()),
                     Err(error) => Some(error),
                 };
                 match refused {
-                    None => self.note_carried(&key, &position, target),
+                    None => self.note_carried(&key, &position, Carried { source, target }),
                     Some(error) if has_members(error) => {
                         self.leave_alone(key, &position, Some(target), "skipped-active");
                     }
@@ -235,10 +309,16 @@ impl Groups {
         self.try_later(key);
     }
 
-    fn note_carried(&mut self, key: &Key, position: &Position, target: TargetOffset) {
-        self.open.remove(key);
-        self.carried.insert(key.clone(), Carried { source: position.source, target });
-        self.show(key, position, Some(target), "committed");
+    /// Notes what the target has of a position now; where that is not all of it, the rest stays open.
+    fn note_carried(&mut self, key: &Key, position: &Position, carried: Carried) {
+        self.carried.insert(key.clone(), carried);
+        if carried.source == position.source {
+            self.open.remove(key);
+            self.so_far.remove(key);
+            self.show(key, position, Some(carried.target), "committed");
+        } else {
+            self.show(key, position, Some(carried.target), "waiting");
+        }
     }
 
     /// Shows a position; true where this is news.

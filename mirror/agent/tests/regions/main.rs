@@ -73,6 +73,42 @@ async fn positions_that_move_during_a_seal_are_read_once_more() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_ahead_of_the_mirror_goes_on_where_the_target_ends() {
+    let (a, b) = (Region::start("a").await, Region::start("b").await);
+    a.create("orders", 1, &[]).await;
+    a.produce("orders", 0, 0..100).await;
+    let link = Link::between(&a, &b).leave(1).looks_at_groups_every(Duration::from_secs(3600)).start().await;
+    eventually(SOON, async || link.handle.status().groups == GroupsFollowed::Tail).await;
+    eventually(SOON, async || b.has("orders").await && b.values("orders", 0).await.len() == 100).await;
+
+    a.commit("billing", "orders", 0, 150).await;
+    eventually(SOON, async || b.committed("billing", "orders", 0).await == Some(100)).await;
+    let told = link.handle.groups();
+    a.produce("orders", 0, 100..200).await;
+    eventually(SOON, async || b.committed("billing", "orders", 0).await == Some(150)).await;
+
+    assert_eq!(told[0].state, "waiting");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seal_carries_a_group_ahead_of_the_mirror_to_the_targets_end() {
+    let (a, b) = (Region::start("a").await, Region::start("b").await);
+    a.create("orders", 1, &[]).await;
+    a.produce("orders", 0, 0..100).await;
+    let link = Link::between(&a, &b).leave(1).looks_at_groups_every(Duration::from_secs(3600)).start().await;
+    eventually(SOON, async || link.handle.status().groups == GroupsFollowed::Tail).await;
+    a.commit("billing", "orders", 0, 1150).await;
+    eventually(SOON, async || b.committed("billing", "orders", 0).await == Some(100)).await;
+    a.produce("orders", 0, 100..200).await;
+    eventually(SOON, async || b.values("orders", 0).await.len() == 200).await;
+
+    let epoch = FencingEpoch::from_wire(2).unwrap();
+    link.handle.seal(epoch, Duration::from_secs(5), BTreeMap::new()).await.unwrap();
+
+    assert_eq!(b.committed("billing", "orders", 0).await, Some(200));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn partitions_grow_and_new_topics_come_by_themselves() {
     let (a, b) = (Region::start("a").await, Region::start("b").await);
     a.create("orders", 1, &[]).await;
