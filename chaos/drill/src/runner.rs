@@ -215,8 +215,11 @@ impl Running {
 
     /// A client of the region itself, for the drill's own hands and eyes.
     async fn region_client(&self, region: &RegionName) -> Result<Cluster, ClusterError> {
-        let there = &self.estate.addresses().regions[region];
-        Cluster::connect(client(there.bootstrap.clone(), "leeward-drill")).await
+        Cluster::connect(self.region_config(region)).await
+    }
+
+    fn region_config(&self, region: &RegionName) -> ClientConfig {
+        client(self.estate.addresses().regions[region].bootstrap.clone(), "leeward-drill")
     }
 
     fn acting(&self) -> RegionName {
@@ -228,7 +231,7 @@ impl Running {
 
     async fn create_topics(&mut self) -> Result<(), RunError> {
         let load = &self.run.drill.document.spec.load.produce;
-        let cluster = self.region_client(&self.acting()).await?;
+        let cluster = connect(self.region_config(&self.acting())).await?;
         let partitions = i32::try_from(load.partitions).unwrap_or(i32::MAX);
         for number in 0..load.topics {
             let name = TopicName::new(&format!("drill-{number}"))?;
@@ -244,7 +247,7 @@ impl Running {
             self.topics.push(name);
         }
         let standby = self.run.topology.document.standby().name.clone();
-        let mirrored = self.region_client(&standby).await?;
+        let mirrored = connect(self.region_config(&standby)).await?;
         let deadline = Instant::now() + ESTATE_READY_WAIT_MAX;
         for topic in &self.topics {
             while mirrored.topic(topic).await.is_err() {
@@ -272,7 +275,7 @@ impl Running {
             .map(|kind| route(*kind, self.estate.addresses()))
             .collect::<Result<Vec<_>, _>>()?;
         for route in &routes {
-            let reached = Reached::new(Cluster::connect(route.client.clone()).await?);
+            let reached = Reached::new(connect(route.client.clone()).await?);
             for topic in &self.topics {
                 for index in 0..load.produce.partitions {
                     let index = i32::try_from(index).ok().and_then(PartitionIndex::from_wire);
@@ -309,7 +312,7 @@ impl Running {
                 let notes = GroupNotes::new(format!("drill-group-{number}"));
                 self.groups.push(notes.clone());
                 let topics = self.topics.clone();
-                let cluster = Cluster::connect(route.client.clone()).await?;
+                let cluster = connect(route.client.clone()).await?;
                 consumers.spawn(consume(cluster, notes, topics, consuming.clone()));
             }
         }
@@ -363,6 +366,17 @@ fn nothing_missing(judgement: &Judgement) -> bool {
         .iter()
         .filter(|(route, _)| route.starts_with("gateway"))
         .all(|(_, tally)| tally.lost == 0)
+}
+
+/// Connects before the load is on: whoever is slow then is asked again, as no fault has struck yet.
+async fn connect(config: ClientConfig) -> Result<Cluster, ClusterError> {
+    let deadline = Instant::now() + ESTATE_READY_WAIT_MAX;
+    loop {
+        match Cluster::connect(config.clone()).await {
+            Err(error) if error.may_retry() && Instant::now() < deadline => sleep(STATUS_EVERY).await,
+            outcome => return outcome,
+        }
+    }
 }
 
 fn client(bootstrap: Vec<String>, id: &str) -> ClientConfig {
