@@ -68,6 +68,8 @@ pub struct PartitionLog {
     epochs: Vec<(i32, i64)>,
     damaged: Vec<(i64, i64)>,
     poisoned: Option<PathBuf>,
+    /// Everything below this offset was synced by this process.
+    synced_to: i64,
 }
 
 impl PartitionLog {
@@ -94,6 +96,7 @@ impl PartitionLog {
             epochs: found.epochs,
             damaged: found.report.damage.iter().map(|damage| (damage.from, damage.to)).collect(),
             poisoned: None,
+            synced_to: 0,
         };
         // What DeleteRecords gave up may reach behind what a crash left of the log.
         if log.segments.is_empty() || log.end < log.start {
@@ -147,12 +150,18 @@ impl PartitionLog {
     ///
     /// # Errors
     ///
-    /// [`PartitionAppendError::Sync`]; the log takes nothing more.
+    /// [`PartitionAppendError::Sync`], [`PartitionAppendError::Poisoned`]; the log takes nothing more.
     pub fn flush(&mut self) -> Result<(), PartitionAppendError> {
-        match self.active().file.sync_data() {
-            Ok(()) => Ok(()),
-            Err(source) => Err(self.poison(source)),
+        if let Some(path) = &self.poisoned {
+            return Err(PartitionAppendError::Poisoned { path: path.clone() });
         }
+        let ends = self.segments.iter().skip(1).map(|next| next.base).chain([i64::MAX]);
+        let mut unsynced = self.segments.iter().zip(ends).filter(|(_, end)| *end > self.synced_to);
+        if let Err(source) = unsynced.try_for_each(|(segment, _)| segment.file.sync_data()) {
+            return Err(self.poison(source));
+        }
+        self.synced_to = self.end;
+        Ok(())
     }
 
     /// The first offset that can be read.

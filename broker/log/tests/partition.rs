@@ -65,6 +65,39 @@ fn a_batch_is_stored_as_sent_but_for_offset_and_leader_epoch() {
 }
 
 #[test]
+fn a_flush_keeps_what_was_appended_before_a_new_segment_began() {
+    for seed in 0..20 {
+        let disk = SimulatedDisk::new(seed);
+        let config = PartitionConfig { flush: FlushPolicy::OsDecides, ..SMALL };
+        let (mut log, _) =
+            PartitionLog::open(Arc::new(disk.clone()), &directory(), config, &mut |_| {}).unwrap();
+        for n in 0..12 {
+            log.append(&batch(1, n, "x"), 0).unwrap();
+        }
+
+        log.flush().unwrap();
+        disk.crash();
+
+        let (log, recovery) = open(&disk);
+        assert_eq!((log.end_offset(), recovery.damage.len()), (12, 0), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_flush_after_one_that_failed_claims_nothing() {
+    let disk = SimulatedDisk::new(1);
+    let config = PartitionConfig { flush: FlushPolicy::OsDecides, ..SMALL };
+    let (mut log, _) = PartitionLog::open(Arc::new(disk.clone()), &directory(), config, &mut |_| {}).unwrap();
+    log.append(&batch(1, 0, "x"), 0).unwrap();
+    disk.inject(DiskFault::SyncFails);
+
+    let (failed, again) = (log.flush().unwrap_err(), log.flush().unwrap_err());
+
+    assert!(matches!(failed, PartitionAppendError::Sync { .. }), "{failed}");
+    assert!(matches!(again, PartitionAppendError::Poisoned { .. }), "{again}");
+}
+
+#[test]
 fn reads_give_whole_batches_from_the_one_that_holds_the_offset() {
     let disk = SimulatedDisk::new(1);
     let (mut log, _) = open(&disk);
