@@ -13,7 +13,7 @@ use crate::{
     loss::LossStatement,
     needs,
     phases::{Kind, Operation, OperationResult, Stage, Trigger},
-    returning::{Divergence, FinalPosition},
+    returning::{Divergence, FinalPosition, TailPolicy},
 };
 
 /// What a region is to its topology.
@@ -213,10 +213,20 @@ impl State {
             (Kind::Resync { tail, .. }, Standing::Fenced { divergence, positions }) => {
                 Some(needs::resync_begins(divergence, positions, tail))
             }
-            // A resync that was held and given up starts over with new topics; its tail is safe or discarded.
-            (Kind::Resync { .. }, Standing::Resyncing) => Some(Stage::Recreating),
+            (Kind::Resync { tail, .. }, Standing::Resyncing) => Some(self.resync_again(tail)),
             (Kind::Failover | Kind::Switchover | Kind::Return | Kind::Resync { .. }, _) => None,
         }
+    }
+
+    /// A resync that is given up for another starts over with new topics, once its tail is safe or discarded.
+    fn resync_again(&self, tail: TailPolicy) -> Stage {
+        let given_up = self.operation.as_ref().map(|running| &running.stage);
+        if let Some(Stage::Quarantining { divergence }) = given_up
+            && tail == TailPolicy::Quarantine
+        {
+            return Stage::Quarantining { divergence: divergence.clone() };
+        }
+        Stage::Recreating
     }
 
     fn intend(&mut self, id: EffectId, effect: &Effect) -> Result<(), Inconsistent> {

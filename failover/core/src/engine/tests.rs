@@ -317,6 +317,23 @@ fn a_failback_keeps_the_tail_and_ends_with_a_switchover() {
 }
 
 #[test]
+fn a_failback_that_is_asked_for_again_keeps_the_tail_all_the_same() {
+    let mut world = World::failed_over();
+    for place in ["a", "b", "w"] {
+        world.reaches.insert((place, "a"), true);
+    }
+    world.rounds(1);
+    world.succeed("seal-region");
+    let back = Verb::Failback { to: name("a"), tail: TailPolicy::Quarantine, then_switchover: false };
+    world.request(back.clone(), None).expect("taken");
+
+    world.request(back, None).expect("taken");
+
+    let open: Vec<&str> = world.open.values().map(Effect::name).collect();
+    assert_eq!(open, ["quarantine"]);
+}
+
+#[test]
 fn a_returned_region_becomes_a_standby_by_itself_where_the_policy_says_so() {
     let mut world = World::failed_over();
     world.config.resync = Some(TailPolicy::Quarantine);
