@@ -7,6 +7,7 @@ mod cluster;
 mod epoch;
 mod identity;
 mod lag;
+pub mod mutation;
 mod name;
 mod offset;
 mod size;

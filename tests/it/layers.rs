@@ -128,3 +128,25 @@ fn the_architecture_page_names_every_crate_and_its_folder() {
 
     assert!(unnamed.is_empty(), "docs/ARCHITECTURE.md lacks the rows {unnamed:#?}");
 }
+
+/// What a feature `mutations` builds must never be shipped.
+#[test]
+fn only_the_simulation_can_plant_a_mutation() {
+    let metadata = metadata();
+
+    let planting: Vec<_> = metadata
+        .packages
+        .iter()
+        .filter(|package| package.name.as_str() != "leeward-sim")
+        .flat_map(|package| &package.dependencies)
+        .filter(|dependency| dependency.features.iter().any(|feature| feature == "mutations"))
+        .map(|dependency| &dependency.name)
+        .collect();
+    let by_default = metadata
+        .packages
+        .iter()
+        .filter_map(|package| package.features.get("default"))
+        .any(|features| features.iter().any(|feature| feature.contains("mutations")));
+
+    assert!(planting.is_empty() && !by_default, "{planting:?}");
+}

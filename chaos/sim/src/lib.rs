@@ -4,11 +4,13 @@
 //! one seed, and what must hold is checked at each step. `docs/simulation.md` says how to run it and what it finds.
 
 mod broker;
+mod mutation;
 mod random;
 mod run;
 mod schedule;
 mod trace;
 mod worlds;
 
+pub use mutation::{Lie, lie};
 pub use run::{Failure, Progress, Violation, World, run};
 pub use worlds::WorldKind;

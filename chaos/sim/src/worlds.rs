@@ -2,6 +2,7 @@
 
 mod buffer;
 mod failover;
+mod log;
 mod mirror;
 
 use crate::run::World;
@@ -15,16 +16,19 @@ pub enum WorldKind {
     Failover,
     /// One partition's buffer between two regions of which one acts.
     Buffer,
+    /// A journal and a partition's log on a disk that fails.
+    Log,
 }
 
 impl WorldKind {
-    pub const ALL: [Self; 3] = [Self::Mirror, Self::Failover, Self::Buffer];
+    pub const ALL: [Self; 4] = [Self::Mirror, Self::Failover, Self::Buffer, Self::Log];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Mirror => "mirror",
             Self::Failover => "failover",
             Self::Buffer => "buffer",
+            Self::Log => "log",
         }
     }
 
@@ -37,6 +41,7 @@ impl WorldKind {
             Self::Mirror => Box::new(mirror::MirrorWorld::new(seed)),
             Self::Failover => Box::new(failover::FailoverWorld::new(seed)),
             Self::Buffer => Box::new(buffer::BufferWorld::new(seed)),
+            Self::Log => Box::new(log::LogWorld::new(seed)),
         }
     }
 }

@@ -17,10 +17,15 @@ fn mirrors_that_crash_and_rival_copy_exactly_once() {
 
 #[test]
 fn a_failover_at_any_moment_leaves_one_region_that_serves() {
-    nothing_breaks(WorldKind::Failover, 30);
+    nothing_breaks(WorldKind::Failover, 20);
 }
 
 #[test]
 fn a_buffer_delivers_once_and_in_order_whoever_acts() {
     nothing_breaks(WorldKind::Buffer, 500);
+}
+
+#[test]
+fn a_log_keeps_what_was_synced_whatever_the_disk_does() {
+    nothing_breaks(WorldKind::Log, 100);
 }

@@ -1,5 +1,7 @@
 //! Which effects a stage needs and has not had. Starting, going on and resuming after a crash all ask here.
 
+use leeward_model::mutation::planted;
+
 use crate::{
     effect::{Drain, Effect},
     phases::{Kind, Operation, Stage},
@@ -18,7 +20,11 @@ pub(crate) fn needed(operation: &Operation) -> Vec<Effect> {
         }
         Stage::Draining { fence } => {
             let drain = match (kind, fence.seal()) {
-                (Kind::Switchover, Some(seal)) => Drain::To(seal.log_ends.clone()),
+                (Kind::Switchover, Some(seal))
+                    if !planted("failover-drains-a-planned-move-as-far-as-it-came") =>
+                {
+                    Drain::To(seal.log_ends.clone())
+                }
                 (Kind::Failover | Kind::Switchover | Kind::Return | Kind::Resync { .. }, _) => {
                     Drain::AsFarAsItCame
                 }
@@ -57,7 +63,8 @@ pub(crate) fn resync_begins(
     positions: &[crate::FinalPosition],
     tail: TailPolicy,
 ) -> Stage {
-    if !divergence.tails.is_empty() && tail == TailPolicy::Quarantine {
+    let kept = tail == TailPolicy::Quarantine && !planted("failover-keeps-no-tail");
+    if !divergence.tails.is_empty() && kept {
         Stage::Quarantining { divergence: divergence.clone() }
     } else if divergence.is_empty() {
         Stage::Relinking { unsealed: false, resume: positions.to_vec() }

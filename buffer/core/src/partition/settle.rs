@@ -1,6 +1,6 @@
 //! What a region's log holds of ours already: at a change of the acting primary, and after a doubt.
 
-use leeward_model::Instant;
+use leeward_model::{Instant, mutation::planted};
 
 use super::entry::Place;
 use super::outcome::pause_until;
@@ -25,7 +25,8 @@ impl Forward {
         let before = self.trimmed_to;
         let known_end = self.forget_mirrored(marks.replicated_to);
         let maybe_sent_to = self.maybe_sent_to;
-        let ambiguous = self.acknowledged == 0
+        let ambiguous = !planted("buffer-replays-without-looking")
+            && self.acknowledged == 0
             && marks.replicated_to > known_end
             && self.entries.front().is_some_and(|entry| entry.ordinal < maybe_sent_to);
         if self.trimmed_to > before {
@@ -82,7 +83,9 @@ impl Forward {
                 // begun again.
                 Place::Below(_) | Place::Unknown => {
                     known_end = self.lineage.as_ref().map_or(0, |lineage| lineage.start_offset);
-                    self.acknowledged_end = known_end;
+                    if !planted("buffer-forgets-a-doubt") {
+                        self.acknowledged_end = known_end;
+                    }
                     self.maybe_sent_to = self.maybe_sent_to.max(entry.end());
                     self.acknowledged = 0;
                 }

@@ -264,7 +264,10 @@ impl BufferWorld {
                 Ok(())
             }
             Happening::Fault => self.go_wrong(),
-            Happening::Calm => self.calm_down(),
+            Happening::Calm => {
+                self.calm_down();
+                Ok(())
+            }
             Happening::TooLate => self.too_late(),
             Happening::Tick(_)
             | Happening::BatchAnswered(..)

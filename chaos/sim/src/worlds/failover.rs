@@ -29,16 +29,16 @@ use crate::schedule::Scheduler;
 
 /// The two regions and the witness, by index.
 const SITES: [&str; 3] = ["a", "b", "w"];
-const FAULTS_FOR: Duration = Duration::from_secs(40);
+const FAULTS_FOR: Duration = Duration::from_secs(25);
 /// After this the acting primary is lost for good.
-const LOSS_AFTER: Duration = Duration::from_secs(20);
+const LOSS_AFTER: Duration = Duration::from_secs(10);
 /// And this long after that the other region must serve.
-const FAILED_OVER_WITHIN: Duration = Duration::from_secs(40);
+const FAILED_OVER_WITHIN: Duration = Duration::from_secs(20);
 const ROUND: Duration = Duration::from_millis(200);
 /// Between two looks of an agent at what its duty is.
 const GUARD: Duration = Duration::from_millis(100);
 const LEASE: LeaseRule =
-    LeaseRule { duration: Duration::from_millis(1_500), margin: Duration::from_millis(250) };
+    LeaseRule { duration: Duration::from_millis(2_500), margin: Duration::from_millis(250) };
 /// Drift over a lease, a look of the guard and the seal itself stay below the margin.
 const DRIFT_PPM_MAX: u32 = 20_000;
 
@@ -126,6 +126,7 @@ impl FailoverWorld {
         let random = &mut schedule.random;
         let automation = if random.one_in(8) { Automation::Approve } else { Automation::Auto };
         let home = if random.one_in(3) { 1 } else { 2 };
+        let (near, far) = (random.below(3), 1 + random.below(2));
         let resync = if random.one_in(4) { None } else { Some(TailPolicy::Quarantine) };
         let rule = LevelRule { every: ROUND, fail_after: NonZeroU32::new(3).expect("3 is not 0") };
         let config = Config {
@@ -159,7 +160,7 @@ impl FailoverWorld {
             journal_fails: false,
             wall_offset_ms: 1_700_000_000_000,
             agents: Vec::new(),
-            gateways: vec![Gateway::at(0), Gateway::at(1)],
+            gateways: vec![Gateway::at(near), Gateway::at(far)],
             link: Link { source: 0, target: 1, replicated: 0, seen_end: 0, runs: true },
             dns: (0, FencingEpoch::FIRST),
             records: 0,

@@ -1,6 +1,6 @@
 //! What the target answers, and how its end is found again after an answer that is missing or surprising.
 
-use leeward_model::{Instant, TargetOffset};
+use leeward_model::{Instant, TargetOffset, mutation::planted};
 use leeward_wire::ErrorCode;
 
 use super::machine::{Phase, Settings};
@@ -180,6 +180,10 @@ impl Partition {
             Verdict::Misplaced => self.hopeless().then_some(StopReason::Refused { at, code }),
             Verdict::Later => None,
         };
+        if planted("mirror-takes-a-refusal-for-an-answer") {
+            self.queue.acknowledge(number);
+            return self.take_acknowledged();
+        }
         self.queue.leave_open(number);
         if let Some(reason) = reason.filter(|_| is_first) {
             return self.stop(reason, todo);
@@ -211,7 +215,8 @@ impl Partition {
             return self.resume(end, todo);
         }
         // The stored map has the runs of what lay below the end that was read before it, and of no more.
-        if self.start.as_ref().is_some_and(|start| end > start.target_end) {
+        let stale = self.start.as_ref().is_some_and(|start| end > start.target_end);
+        if stale && !planted("mirror-starts-with-an-older-map") {
             return self.reload(todo);
         }
         self.audit(end, todo);
@@ -224,7 +229,9 @@ impl Partition {
         }
         let Settings { link, topic, partition, .. } = &self.settings;
         let own = producer_of(link, *topic, *partition).to_wire();
-        let accounted = |batch: &AuditedBatch| batch.producer_id == own || self.map.is_foreign(batch.base);
+        let blind = planted("mirror-counts-foreign-records-as-its-own");
+        let accounted =
+            |batch: &AuditedBatch| blind || batch.producer_id == own || self.map.is_foreign(batch.base);
         let foreign: Vec<_> = batches.iter().filter(|batch| batch.base < end && !accounted(batch)).collect();
         let mirrored = end.since(self.target_end) - foreign.iter().map(|batch| batch.offsets).sum::<u64>();
         if self.cursors.is_some() && self.target_end.after(mirrored) > self.next_target {

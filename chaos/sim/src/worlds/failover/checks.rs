@@ -45,10 +45,10 @@ impl FailoverWorld {
         if self.truth.looked_at == self.journal.len() {
             return Ok(());
         }
-        for entry in self.journal[self.truth.looked_at..].to_vec() {
+        while let Some(entry) = self.journal.get(self.truth.looked_at).cloned() {
             self.look_at(&entry)?;
+            self.truth.looked_at += 1;
         }
-        self.truth.looked_at = self.journal.len();
         let history = check_history(&self.journal, self.config.cooldown);
         history.map_err(|error| Violation { invariant: INVARIANTS, detail: error.to_string() })
     }

@@ -142,7 +142,9 @@ impl FailoverWorld {
             self.schedule.after(delay, Happening::EffectTried(life, id, 0));
         }
         if changed {
-            gateways.into_iter().for_each(|gateway| self.grant(gateway));
+            for gateway in gateways {
+                self.grant(gateway);
+            }
         }
     }
 

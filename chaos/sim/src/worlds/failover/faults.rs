@@ -16,7 +16,7 @@ impl FailoverWorld {
         let wait = self.schedule.random.millis(200, 3_000);
         self.schedule.after(wait, Happening::Fault);
         let now = self.schedule.now();
-        let choice = self.schedule.random.below(14);
+        let choice = self.schedule.random.below(17);
         let site = self.schedule.random.below(3);
         let long = self.schedule.random.mostly_short(200, 15_000);
         trace::note(|| format!("{now:?} fault {choice} at {site} for {long:?}"));
@@ -46,6 +46,12 @@ impl FailoverWorld {
             13 => {
                 let hours = self.schedule.random.below(3) as i64;
                 self.wall_offset_ms += (hours - 1) * 60_000;
+            }
+            // A site that reaches nobody, and is well.
+            14..=16 => {
+                self.cut.clear();
+                let others = (0..3).filter(|other| *other != site);
+                self.cut.extend(others.map(|other| (site.min(other), site.max(other))));
             }
             _ => {}
         }

@@ -1,0 +1,166 @@
+//! Wrong turns, planted in the cores one at a time: the simulation finds each within a fixed number of seeds, and the
+//! same seeds find nothing without it. `docs/simulation.md` has the table.
+
+use leeward_model::mutation::plant;
+use leeward_sim::{Lie, WorldKind, lie, run};
+
+/// Runs seeds until one breaks; gives the seed and the invariant that broke.
+fn first_failure(world: WorldKind, seeds: u64) -> Option<(u64, &'static str)> {
+    (1..=seeds).find_map(|seed| run(world, seed).err().map(|failure| (seed, failure.violation.invariant)))
+}
+
+fn caught(name: &'static str, world: WorldKind, seeds: u64, invariants: &[&str]) {
+    plant(Some(name));
+    let found = first_failure(world, seeds);
+    plant(None);
+
+    check(found, world, seeds, invariants);
+}
+
+fn caught_lying(disk: Lie, seeds: u64, invariants: &[&str]) {
+    lie(Some(disk));
+    let found = first_failure(WorldKind::Log, seeds);
+    lie(None);
+
+    check(found, WorldKind::Log, seeds, invariants);
+}
+
+fn check(found: Option<(u64, &'static str)>, world: WorldKind, seeds: u64, invariants: &[&str]) {
+    let Some((seed, invariant)) = found else { panic!("nothing breaks within {seeds} seeds") };
+    println!("caught at seed {seed} by: {invariant}");
+    assert!(invariants.contains(&invariant), "caught at seed {seed} by: {invariant}");
+    assert!(run(world, seed).is_ok(), "seed {seed} breaks without the mutation too");
+}
+
+const GETS_ON: &str = "once nothing goes wrong, the mirror gets to the end";
+const ONCE_IN_ORDER: &str = "the target's log is the source's, once and in order";
+const TRANSLATES: &str = "a position translates there and back";
+const ACKNOWLEDGED: &str = "the target has everything below the replicated watermark";
+const STORED_MAP: &str = "the stored map tells the truth below the checkpoint";
+const LEFT_OUT: &str = "only what the source deleted is left out";
+
+#[test]
+fn a_mirror_that_sends_before_its_map_is_durable_is_caught() {
+    caught(
+        "mirror-sends-before-the-map-is-durable",
+        WorldKind::Mirror,
+        200,
+        &[TRANSLATES, STORED_MAP, ONCE_IN_ORDER, GETS_ON],
+    );
+}
+
+#[test]
+fn a_mirror_that_checkpoints_what_was_only_sent_is_caught() {
+    caught(
+        "mirror-checkpoints-what-was-only-sent",
+        WorldKind::Mirror,
+        200,
+        &["the checkpoint is not ahead of the target"],
+    );
+}
+
+#[test]
+fn a_mirror_that_takes_a_refusal_for_an_answer_is_caught() {
+    caught("mirror-takes-a-refusal-for-an-answer", WorldKind::Mirror, 200, &[ACKNOWLEDGED, LEFT_OUT]);
+}
+
+#[test]
+fn a_mirror_that_counts_foreign_records_as_its_own_is_caught() {
+    caught(
+        "mirror-counts-foreign-records-as-its-own",
+        WorldKind::Mirror,
+        200,
+        &[TRANSLATES, LEFT_OUT, ACKNOWLEDGED],
+    );
+}
+
+#[test]
+fn a_mirror_that_starts_with_an_older_map_is_caught() {
+    caught(
+        "mirror-starts-with-an-older-map",
+        WorldKind::Mirror,
+        200,
+        &[TRANSLATES, STORED_MAP, ONCE_IN_ORDER, GETS_ON],
+    );
+}
+
+#[test]
+fn a_failover_that_does_not_wait_for_the_gateways_is_caught() {
+    caught(
+        "failover-does-not-wait-for-the-gateways",
+        WorldKind::Failover,
+        60,
+        &["no gateway forwards to a region that was replaced"],
+    );
+}
+
+#[test]
+fn a_planned_move_that_drains_as_far_as_it_came_is_caught() {
+    caught(
+        "failover-drains-a-planned-move-as-far-as-it-came",
+        WorldKind::Failover,
+        60,
+        &["a planned switchover loses nothing"],
+    );
+}
+
+#[test]
+fn a_failback_that_keeps_no_tail_is_caught() {
+    caught(
+        "failover-keeps-no-tail",
+        WorldKind::Failover,
+        60,
+        &["no topic is made anew before its tail is kept"],
+    );
+}
+
+#[test]
+fn a_statement_that_tells_less_than_was_lost_is_caught() {
+    caught(
+        "failover-tells-less-than-was-lost",
+        WorldKind::Failover,
+        60,
+        &["the loss statement tells the truth"],
+    );
+}
+
+const HOLDS_ONCE: &str = "each region's log holds the accepted records once and in order";
+
+#[test]
+fn a_buffer_that_forgets_what_one_region_has_is_caught() {
+    caught(
+        "buffer-forgets-what-one-region-has",
+        WorldKind::Buffer,
+        500,
+        &["no record is forgotten before the other region has it"],
+    );
+}
+
+#[test]
+fn a_buffer_that_sends_many_after_a_doubt_is_caught() {
+    caught("buffer-sends-many-after-a-doubt", WorldKind::Buffer, 500, &[HOLDS_ONCE]);
+}
+
+#[test]
+fn a_buffer_that_replays_without_looking_is_caught() {
+    caught("buffer-replays-without-looking", WorldKind::Buffer, 500, &[HOLDS_ONCE]);
+}
+
+#[test]
+fn a_buffer_that_forgets_a_doubt_is_caught() {
+    caught("buffer-forgets-a-doubt", WorldKind::Buffer, 500, &[HOLDS_ONCE]);
+}
+
+const KEPT: &str = "what was synced is there after a crash";
+const GOES_ON: &str = "offsets go on where they ended";
+const UNDAMAGED: &str = "a crash damages nothing that was synced";
+
+#[test]
+fn a_log_that_syncs_no_data_is_caught() {
+    caught_lying(Lie::SyncsNothing, 100, &[KEPT, UNDAMAGED]);
+}
+
+#[test]
+fn a_log_that_syncs_no_names_is_caught() {
+    caught_lying(Lie::SyncsNoNames, 100, &[KEPT, UNDAMAGED, GOES_ON]);
+}
