@@ -1,6 +1,8 @@
 //! A partition against two model regions: whatever happens in whatever order, each accepted record ends up in the acting
 //! region exactly once and in order.
 
+mod doubt;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use leeward_model::{FencingEpoch, Instant, RegionName, Sequence};
@@ -431,43 +433,6 @@ fn a_batch_whose_successor_is_acknowledged_is_not_sent_again() {
     world.on(Event::Sent { ordinal: 2, outcome: Outcome::Acknowledged { base_offset: 2 } });
 
     assert!(world.forward.is_acknowledged(3));
-}
-
-/// Record 1 stands in a's log, and only its successor's place is known; all is mirrored, and b is promoted.
-fn failed_over_with_a_batch_somewhere() -> World {
-    let mut world = acknowledged_at_a();
-    world.accept(1);
-    world.accept(1);
-    world.reach();
-    world.reach();
-    world.wire.clear();
-    world.on(Event::Sent { ordinal: 1, outcome: Outcome::Unknown });
-    world.on(Event::Sent { ordinal: 2, outcome: Outcome::Acknowledged { base_offset: 2 } });
-    world.mirror(3);
-    world.fail_over(1);
-    world
-}
-
-#[test]
-fn a_match_that_fails_is_made_again() {
-    let mut world = failed_over_with_a_batch_somewhere();
-    let Some(Command::Match { operation, .. }) = world.operations.pop_front() else { panic!("no match") };
-
-    world.on(Event::Failed { operation });
-    world.settle();
-
-    assert_eq!(ours(&world.regions[&world.acting]), [0, 1, 2]);
-}
-
-#[test]
-fn a_crash_during_a_match_forgets_no_doubt() {
-    let mut world = failed_over_with_a_batch_somewhere();
-    world.saved = world.forward.saved();
-
-    world.crash();
-    world.settle();
-
-    assert_eq!(ours(&world.regions[&world.acting]), [0, 1, 2]);
 }
 
 #[test]
