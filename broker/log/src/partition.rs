@@ -276,7 +276,11 @@ impl PartitionLog {
             _ => {}
         }
         let file = self.disk.create(&path)?;
-        self.disk.sync_dir(&self.directory)?;
+        if let Err(source) = self.disk.sync_dir(&self.directory) {
+            // After a crash it may be there or not; what went on in the segment before would then stand behind its beginning.
+            self.poisoned = Some(path);
+            return Err(source);
+        }
         self.segments.push(Segment::new(self.end, path, file));
         Ok(())
     }

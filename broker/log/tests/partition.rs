@@ -245,6 +245,31 @@ fn a_failed_sync_ends_the_log_until_it_is_opened_anew() {
 }
 
 #[test]
+fn a_segment_that_may_not_have_begun_ends_the_log_until_it_is_opened_anew() {
+    for seed in 0..20 {
+        let disk = SimulatedDisk::new(seed);
+        let mut log = filled(&disk, 2);
+        disk.inject(DiskFault::SyncFails);
+        let next_segments = "v".repeat(usize::try_from(SMALL.segment_bytes).unwrap());
+
+        let begun = log.append(&batch(1, 0, &next_segments), 0);
+        let into_the_old = log.append(&batch(1, 0, ""), 0);
+        disk.crash();
+        open(&disk).0.append(&batch(1, 0, ""), 0).unwrap();
+        disk.crash();
+
+        assert!(matches!(begun, Err(PartitionAppendError::Write { .. })), "{begun:?}");
+        assert!(matches!(into_the_old, Err(PartitionAppendError::Poisoned { .. })), "{into_the_old:?}");
+        let (log, recovery) = open(&disk);
+        assert_eq!((log.end_offset(), recovery.damage.len()), (3, 0), "seed {seed}");
+        assert_eq!(
+            (base_offsets(&log, 0, 10_000)[..2].to_vec(), base_offsets(&log, 2, 10_000)),
+            (vec![0, 1], vec![2])
+        );
+    }
+}
+
+#[test]
 fn a_full_disk_refuses_the_batch_and_takes_later_ones() {
     let disk = SimulatedDisk::new(1);
     let mut log = filled(&disk, 2);
