@@ -256,7 +256,7 @@ impl Brain {
                     epoch: state.epoch,
                     serves: state.serving.as_ref() == Some(&agent),
                     renewed: self.engine.renewed_since(&agent, since),
-                    seal: publish::must_be_sealed(state, &agent),
+                    seal: state.must_be_sealed(&agent),
                 });
             }
             Message::Link(report) => self.event(Event::Link(report)).await?,

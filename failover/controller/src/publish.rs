@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use leeward_failover_core::{
-    Entry, Kind, Notice, Operation, OperationResult, Promotion, Stage, Standing, State, Verdict,
-};
+use leeward_failover_core::{Entry, Kind, Notice, OperationResult, Promotion, Standing, State, Verdict};
 use leeward_model::{LinkName, RegionName};
 use leeward_proto::control::PromotedPartition;
 
@@ -29,30 +27,6 @@ fn promoted(promotion: &Promotion) -> Vec<PromotedPartition> {
         target_end: position.target.to_wire(),
     };
     promotion.positions.iter().map(partition).collect()
-}
-
-/// Whether a region's agent must keep its region sealed.
-pub(crate) fn must_be_sealed(state: &State, region: &RegionName) -> bool {
-    if let Some(Operation { from, stage, .. }) = &state.operation
-        && from == region
-    {
-        match stage {
-            Stage::Relinking { .. } | Stage::CatchingUp | Stage::Aborting { .. } => return false,
-            Stage::Fencing { .. }
-            | Stage::Draining { .. }
-            | Stage::Promoting { .. }
-            | Stage::Redirecting { .. }
-            | Stage::Verifying { .. }
-            | Stage::Sealing { .. }
-            | Stage::Quarantining { .. }
-            | Stage::Recreating => return true,
-            Stage::Over(_) => {}
-        }
-    }
-    match state.standings.get(region) {
-        Some(Standing::Lost { .. } | Standing::Fenced { .. }) => true,
-        Some(Standing::Primary | Standing::Standby | Standing::Resyncing) | None => false,
-    }
 }
 
 /// What a region is to its topology, in one word.
@@ -230,6 +204,6 @@ mod tests {
         };
         let state = State::formed(&formed).expect("it is the first entry");
 
-        assert!(!must_be_sealed(&state, &primary) && !must_be_sealed(&state, &standby));
+        assert!(!state.must_be_sealed(&primary) && !state.must_be_sealed(&standby));
     }
 }

@@ -90,6 +90,30 @@ impl State {
         })
     }
 
+    /// Whether a region's agent must keep its region sealed.
+    pub fn must_be_sealed(&self, region: &RegionName) -> bool {
+        if let Some(Operation { from, stage, .. }) = &self.operation
+            && from == region
+        {
+            match stage {
+                Stage::Relinking { .. } | Stage::CatchingUp | Stage::Aborting { .. } => return false,
+                Stage::Fencing { .. }
+                | Stage::Draining { .. }
+                | Stage::Promoting { .. }
+                | Stage::Redirecting { .. }
+                | Stage::Verifying { .. }
+                | Stage::Sealing { .. }
+                | Stage::Quarantining { .. }
+                | Stage::Recreating => return true,
+                Stage::Over(_) => {}
+            }
+        }
+        match self.standings.get(region) {
+            Some(Standing::Lost { .. } | Standing::Fenced { .. }) => true,
+            Some(Standing::Primary | Standing::Standby | Standing::Resyncing) | None => false,
+        }
+    }
+
     /// The operation that this key started.
     pub fn operation_of(&self, key: &IdempotencyKey) -> Option<OperationId> {
         self.keys.iter().find(|(known, _)| known == key).map(|(_, operation)| *operation)

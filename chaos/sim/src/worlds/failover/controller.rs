@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use leeward_failover_core::{
-    Effect, EffectId, Engine, Event, IdempotencyKey, Now, Outcome, Report, Request, Stage, Standing, State,
-    Step, TailPolicy, Verb, Verdict,
+    Effect, EffectId, Engine, Event, IdempotencyKey, Now, Outcome, Report, Request, Step, TailPolicy, Verb,
+    Verdict,
 };
 use leeward_model::{FencingEpoch, Instant, RegionName};
 use std::time::Duration;
@@ -29,25 +29,6 @@ pub(super) struct Controller {
     /// Until then a gateway may hold a grant that a predecessor gave it.
     pub(super) unknown_until: Instant,
     serving_told: Option<(RegionName, FencingEpoch)>,
-}
-
-/// Whether a region's agent must keep it sealed.
-fn must_be_sealed(state: &State, region: &RegionName) -> bool {
-    if let Some(running) = state.operation.as_ref().filter(|running| running.from == *region) {
-        match running.stage {
-            Stage::Relinking { .. } | Stage::CatchingUp | Stage::Aborting { .. } => return false,
-            Stage::Fencing { .. }
-            | Stage::Draining { .. }
-            | Stage::Promoting { .. }
-            | Stage::Redirecting { .. }
-            | Stage::Verifying { .. }
-            | Stage::Sealing { .. }
-            | Stage::Quarantining { .. }
-            | Stage::Recreating => return true,
-            Stage::Over(_) => {}
-        }
-    }
-    matches!(state.standings.get(region), Some(Standing::Lost { .. } | Standing::Fenced { .. }))
 }
 
 impl FailoverWorld {
@@ -183,7 +164,7 @@ impl FailoverWorld {
             epoch: state.epoch.to_wire(),
             serves: state.serving.as_ref() == Some(&agent),
             renewed: state.serving.as_ref() == Some(&agent) && controller.engine.renewed_since(&agent, since),
-            seal: must_be_sealed(state, &agent),
+            seal: state.must_be_sealed(&agent),
             sent_at,
         };
         if self.passes(site, self.home) {
