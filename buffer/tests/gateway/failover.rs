@@ -1,8 +1,10 @@
 //! Two regions, a controller, a mirror that is behind: what is acknowledged is in the survivor, once and in order.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
+use leeward_buffer::Gateway;
 use leeward_client::{Cluster, FetchFrom, FetchPlan, Fetcher};
 use leeward_faults::{Cut, Proxy, Shape};
 use leeward_node::{Endpoint, NodeConfig};
@@ -23,6 +25,22 @@ fn promoted(epoch: u64, from: &str, to: &str, replicated_to: i64) -> Grant {
         target_end: replicated_to,
     };
     Grant { replay_from: from.to_owned(), promoted: vec![partition], ..granted(epoch, to) }
+}
+
+/// A gateway over these regions that forwards where its controller granted it to.
+async fn forwarding(
+    folder: &Path,
+    regions: &[(&str, SocketAddr)],
+    grant: Grant,
+) -> (Controller, Gateway, Cluster) {
+    let mut controller = Controller::start().await;
+    let mut config = config(&folder.join("buffer"), regions);
+    config.controllers = vec![controller.address.clone()];
+    let acting = grant.acting_primary.clone();
+    controller.grant(grant);
+    let (gateway, through) = start(config).await;
+    controller.await_report(|report| report.forwarding_to == acting).await;
+    (controller, gateway, through)
 }
 
 async fn settled(cluster: &Cluster, count: usize) -> Vec<String> {
@@ -90,12 +108,8 @@ async fn beyond_the_end(fetcher: &mut Fetcher) -> ErrorCode {
 async fn a_position_that_the_survivor_lacks_is_not_out_of_range_before_members_could_rejoin() {
     let dir = tempfile::tempdir().unwrap();
     let (a, b) = (node(&dir.path().join("a")).await, node(&dir.path().join("b")).await);
-    let mut controller = Controller::start().await;
-    let mut config = config(&dir.path().join("buffer"), &[("a", a.addr()), ("b", b.addr())]);
-    config.controllers = vec![controller.address.clone()];
-    controller.grant(granted(1, "a"));
-    let (_gateway, through) = start(config).await;
-    controller.await_report(|report| report.forwarding_to == "a").await;
+    let regions = [("a", a.addr()), ("b", b.addr())];
+    let (mut controller, _gateway, through) = forwarding(dir.path(), &regions, granted(1, "a")).await;
     let leader = through.leader(&orders()).await.unwrap();
     let mut fetcher = Fetcher::new(&through, leader.broker);
     let before = beyond_the_end(&mut fetcher).await;
@@ -111,12 +125,8 @@ async fn a_position_that_the_survivor_lacks_is_not_out_of_range_before_members_c
 async fn a_position_that_the_survivor_lacks_is_not_out_of_range_on_a_new_connection_either() {
     let dir = tempfile::tempdir().unwrap();
     let (a, b) = (node(&dir.path().join("a")).await, node(&dir.path().join("b")).await);
-    let mut controller = Controller::start().await;
-    let mut config = config(&dir.path().join("buffer"), &[("a", a.addr()), ("b", b.addr())]);
-    config.controllers = vec![controller.address.clone()];
-    controller.grant(granted(1, "a"));
-    let (_gateway, through) = start(config).await;
-    controller.await_report(|report| report.forwarding_to == "a").await;
+    let regions = [("a", a.addr()), ("b", b.addr())];
+    let (mut controller, _gateway, through) = forwarding(dir.path(), &regions, granted(1, "a")).await;
     let leader = through.leader(&orders()).await.unwrap();
 
     controller.grant(promoted(2, "a", "b", 0));
@@ -130,13 +140,8 @@ async fn a_position_that_the_survivor_lacks_is_not_out_of_range_on_a_new_connect
 async fn a_gateway_that_starts_behind_a_failover_calls_no_position_out_of_range_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let b = node(&dir.path().join("b")).await;
-    let mut controller = Controller::start().await;
-    let mut config = config(&dir.path().join("buffer"), &[("b", b.addr())]);
-    config.controllers = vec![controller.address.clone()];
-    controller.grant(granted(2, "b"));
 
-    let (_gateway, through) = start(config).await;
-    controller.await_report(|report| report.forwarding_to == "b").await;
+    let (_controller, _gateway, through) = forwarding(dir.path(), &[("b", b.addr())], granted(2, "b")).await;
     let leader = through.leader(&orders()).await.unwrap();
     let mut fetcher = Fetcher::new(&through, leader.broker);
 
@@ -147,13 +152,9 @@ async fn a_gateway_that_starts_behind_a_failover_calls_no_position_out_of_range_
 async fn without_a_living_grant_nothing_is_forwarded_and_everything_accepted() {
     let dir = tempfile::tempdir().unwrap();
     let a = node(&dir.path().join("a")).await;
-    let mut controller = Controller::start().await;
-    let mut config = config(&dir.path().join("buffer"), &[("a", a.addr())]);
-    config.controllers = vec![controller.address.clone()];
-    controller.grant(granted(1, "a"));
-    let (_gateway, through) = start(config).await;
+    let (mut controller, _gateway, through) =
+        forwarding(dir.path(), &[("a", a.addr())], granted(1, "a")).await;
     let producer = producer(&through);
-    controller.await_report(|report| report.forwarding_to == "a").await;
     produce(&producer, 0, 10).await;
     let at_a = connect(a.addr()).await;
     settled(&at_a, 10).await;
