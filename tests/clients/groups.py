@@ -87,10 +87,10 @@ def follow(bootstrap, group, topic, each):
         for message in consumer.consume(int(each), timeout=0.2):
             read += not message.error()
         if read >= int(each):
-            read = 0
+            read, asked = 0, time.time()
             for part in consumer.commit(asynchronous=False):
                 if part.offset >= 0:
-                    say([f"{part.topic}/{part.partition}", part.offset, time.time()])
+                    say([f"{part.topic}/{part.partition}", part.offset, asked, time.time()])
     consumer.close()
 
 
