@@ -9,6 +9,15 @@ pub const IN_FLIGHT_MAX: usize = 5;
 /// Bytes received and not acknowledged by the target. When reached, the partition is not fetched until some are.
 pub const QUEUED_BYTES_MAX: usize = 8 << 20;
 
+/// Bytes below which a batch may be merged with those behind it: those that a producer fills go raw (`batch.size` is 16 384 by default).
+pub const MERGED_BELOW_BYTES: usize = 16_000;
+
+/// Bytes of batches that are merged into one; a target that takes less is sent less. When reached, the rest goes into the next batch.
+pub const MERGED_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of the same when decompressed; one batch may come on top. When reached, the rest goes into the next batch.
+pub const MERGED_UNCOMPRESSED_BYTES_MAX: usize = 1 << 20;
+
 /// Bytes that a batch may have when it is decompressed to be re-encoded. When reached, the partition stops: the batch is
 /// named in the event.
 pub const REENCODED_BYTES_MAX: usize = 64 << 20;

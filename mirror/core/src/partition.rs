@@ -9,6 +9,7 @@ mod cursors;
 mod event;
 mod identity;
 mod machine;
+mod merge;
 mod prepare;
 mod queue;
 mod source;

@@ -92,6 +92,10 @@ impl Partition {
         self.checkpointed = start.checkpoint.unwrap_or(end).min(end);
         self.lineage = self.map.lineage();
         self.phase = Phase::Active;
+        if start.checkpoint.is_some_and(|checkpoint| checkpoint > end) {
+            // What is written from here on was not looked at, whatever stood there before.
+            self.persist(Changes::default(), Some(end), todo);
+        }
         todo.push(Command::Emit(Notice::Active { from: position, target_end: end }));
         if let Some(log_start) = start.source_log_start.filter(|log_start| *log_start > position) {
             self.overrun(position, log_start, todo);
@@ -169,9 +173,11 @@ impl Partition {
         todo: &mut Vec<Command>,
     ) {
         let Some(queued) = self.queue.in_flight_as(number) else { return };
-        let at = queued.first;
+        let (at, merged) = (queued.first, queued.is_merged());
         let is_first = self.queue.first().is_some_and(|first| first.first == at);
         let reason = match verdict(code) {
+            // Which of them it is about is seen when they are sent one by one.
+            Verdict::Never | Verdict::Suspicious if merged => None,
             Verdict::Never => Some(StopReason::Refused { at, code }),
             Verdict::Suspicious => match readable(&queued.batch) {
                 Err(error) => Some(StopReason::Unreadable { at, why: error.to_string() }),
@@ -184,6 +190,7 @@ impl Partition {
             self.queue.acknowledge(number);
             return self.take_acknowledged();
         }
+        self.queue.learn_from_refusal(number, code);
         self.queue.leave_open(number);
         if let Some(reason) = reason.filter(|_| is_first) {
             return self.stop(reason, todo);

@@ -110,6 +110,18 @@ fn a_foreign_write_before_an_open_batch_is_put_where_it_is() {
     check_translation(&world, &world.mirrors[0].partition);
 }
 
+/// What a merged batch was made of moves with it where a foreign write shifts it in flight.
+#[test]
+fn a_foreign_write_before_a_merged_batch_in_flight_moves_all_of_it() {
+    let mut world = World::new(3_525_656_326_442_214_997, 1);
+
+    world.run_with_faults(600, true);
+    world.finish();
+
+    check_content(&world);
+    check_translation(&world, &world.mirrors[0].partition);
+}
+
 #[test]
 fn where_nothing_was_written_yet_the_next_position_is_exact() {
     let mut mirror = Partition::new(Settings {
@@ -158,6 +170,35 @@ fn a_start_that_has_to_ask_again_and_finds_more_reads_the_map_again() {
     let commands = mirror.on(Event::TargetEnd { question, end: target(5) }, Instant::ZERO);
 
     assert!(matches!(commands[..], [Command::Reload]), "{commands:?}");
+}
+
+/// Records that are written where others were lost were not looked at, so no later start may trust what was seen there before.
+#[test]
+fn a_start_that_finds_a_shorter_target_takes_the_checkpoint_back() {
+    let mut mirror = Partition::new(Settings {
+        link: LinkName::new("a-to-b").unwrap(),
+        topic: TopicId::from_wire([7; 16]).unwrap(),
+        partition: PartitionIndex::from_wire(0).unwrap(),
+        gap: GapPolicy::Continue,
+    });
+    let start = Start {
+        runs: vec![Run { source: source(0), target: target(0), foreign_before: 0, anchor: true }],
+        checkpoint: Some(target(9)),
+        target_end: target(4),
+        source_log_start: Some(source(0)),
+        begin_at: Some(source(0)),
+    };
+
+    let commands = mirror.on(Event::Started(start), Instant::ZERO);
+
+    let stored: Vec<_> = commands
+        .iter()
+        .filter_map(|command| match command {
+            Command::PersistRuns { checkpoint, .. } => *checkpoint,
+            _ => None,
+        })
+        .collect();
+    assert_eq!(stored, [target(4)]);
 }
 
 #[test]
