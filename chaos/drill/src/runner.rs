@@ -19,6 +19,7 @@ use leeward_client::{
 use leeward_faults::Evidence;
 use leeward_model::{PartitionIndex, RegionName, TopicName, TopicPartition, WallTime};
 use leeward_policies::{Acks, ClientKind, Drill, Loaded, Topology};
+use leeward_wire::ErrorCode;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -179,8 +180,11 @@ impl Running {
         consuming.cancel();
         consumers.close();
         consumers.wait().await;
-        let quarantine = self.quarantine(&found).await;
-        Ok(self.conclude(&found, quarantine))
+        let quarantine = match &found {
+            Some(found) => self.quarantine(found).await,
+            None => None,
+        };
+        Ok(self.conclude(found.as_deref(), quarantine))
     }
 
     fn enter(&self, doing: &'static str) {
@@ -241,9 +245,7 @@ impl Running {
                 replication_factor: Some(1),
                 configs: std::iter::once(("retention.ms".to_owned(), "-1".to_owned())).collect(),
             };
-            for made in cluster.create_topics(&[topic], CLIENT_TIMEOUTS.operation).await?.into_values() {
-                made?;
-            }
+            create(&cluster, topic).await?;
             self.topics.push(name);
         }
         let standby = self.run.topology.document.standby().name.clone();
@@ -330,28 +332,37 @@ impl Running {
     }
 
     /// Waits until all that the gateway acknowledged stands in the acting primary, and the groups have read it, or the
-    /// time for that is over.
-    async fn settle(&mut self) -> Vec<Found> {
+    /// time for that is over. `None` where the logs could not be read at all.
+    async fn settle(&mut self) -> Option<Vec<Found>> {
         let deadline = Instant::now() + SETTLE_WAIT_MAX;
-        let mut found = Vec::new();
+        let mut found = None;
+        let mut why = String::new();
         loop {
             match timeout(LOOK_WAIT_MAX, self.look_once()).await {
                 Ok(Ok(seen)) => {
-                    found = seen;
-                    let judgement = self.notes.with(|notes| judge(&notes.ledger, &found));
+                    let judgement = self.notes.with(|notes| judge(&notes.ledger, &seen));
                     self.stage.judged(&judgement);
-                    if nothing_missing(&judgement) && self.groups.iter().all(|group| group.has_read(&found)) {
+                    let groups_done = self.groups.iter().all(|group| group.has_read(&seen));
+                    found = Some(seen);
+                    if groups_done && nothing_missing(&judgement) {
                         return found;
                     }
                 }
-                Ok(Err(error)) => tracing::debug!(%error, "logs cannot be read"),
-                Err(_) => tracing::debug!("logs answer too slowly"),
+                Ok(Err(error)) => why = error.to_string(),
+                Err(_) => why = format!("no answer within {LOOK_WAIT_MAX:?}"),
             }
             if Instant::now() >= deadline {
-                return found;
+                break;
             }
             sleep(STATUS_EVERY * 3).await;
         }
+        if found.is_none() {
+            let acting = self.acting();
+            self.troubles.push(format!(
+                "the logs of {acting} could not be read within {SETTLE_WAIT_MAX:?}, so nothing says what they lack: {why}"
+            ));
+        }
+        found
     }
 
     async fn look_once(&self) -> Result<Vec<Found>, LookError> {
@@ -373,10 +384,34 @@ async fn connect(config: ClientConfig) -> Result<Cluster, ClusterError> {
     let deadline = Instant::now() + ESTATE_READY_WAIT_MAX;
     loop {
         match Cluster::connect(config.clone()).await {
-            Err(error) if error.may_retry() && Instant::now() < deadline => sleep(STATUS_EVERY).await,
+            Err(error) if may_come_later(&error) && Instant::now() < deadline => sleep(STATUS_EVERY).await,
             outcome => return outcome,
         }
     }
+}
+
+/// Makes a topic before the load is on. That it is there already is no error once an attempt was left without an answer.
+async fn create(cluster: &Cluster, topic: NewTopic) -> Result<(), ClusterError> {
+    let deadline = Instant::now() + ESTATE_READY_WAIT_MAX;
+    let topics = [topic];
+    let mut unanswered = false;
+    loop {
+        let made = cluster.create_topics(&topics, CLIENT_TIMEOUTS.operation).await;
+        match made.and_then(|made| made.into_values().collect()) {
+            Err(ClusterError::Refused { code: ErrorCode::TOPIC_ALREADY_EXISTS, .. }) if unanswered => {
+                return Ok(());
+            }
+            Err(error) if may_come_later(&error) && Instant::now() < deadline => {
+                unanswered = true;
+                sleep(STATUS_EVERY).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn may_come_later(error: &ClusterError) -> bool {
+    error.may_retry() || matches!(error, ClusterError::Deadline { .. })
 }
 
 fn client(bootstrap: Vec<String>, id: &str) -> ClientConfig {

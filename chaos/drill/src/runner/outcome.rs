@@ -17,12 +17,19 @@ use crate::{
 const TENTH_MICROS: u64 = 100_000;
 
 impl Running {
-    pub(super) fn conclude(&mut self, found: &[Found], quarantine: Option<QuarantineTally>) -> Report {
+    /// `found` is what stands in the acting primary; without it nothing is said of records.
+    pub(super) fn conclude(
+        &mut self,
+        found: Option<&[Found]>,
+        quarantine: Option<QuarantineTally>,
+    ) -> Report {
         let drill = &self.run.drill.document;
         let topology = &self.run.topology.document;
         let took_micros = self.clock.micros();
-        let (judgement, clients) =
-            self.notes.with(|notes| (judge(&notes.ledger, found), client_views(notes, took_micros)));
+        let (judgement, clients) = self.notes.with(|notes| {
+            let judgement = found.map(|found| judge(&notes.ledger, found)).unwrap_or_default();
+            (judgement, client_views(notes, took_micros))
+        });
         let has_outage = drill
             .spec
             .steps
@@ -56,8 +63,9 @@ impl Running {
         let rto_budget = topology.spec.budgets.rto.max;
         let expectations = evaluate(&drill.spec, rto_budget, &measured);
         let shown_rto_budget = drill.spec.expect.rto.map_or(rto_budget, |bound| bound.value);
-        let groups =
-            self.groups.iter().map(|group| group.with(|name, read| judge_group(name, read, found))).collect();
+        let groups = found.map_or_else(Vec::new, |found| {
+            self.groups.iter().map(|group| group.with(|name, read| judge_group(name, read, found))).collect()
+        });
         let happenings = self.watch.with(|watched| {
             let mut all: Vec<_> = watched.events.iter().map(|seen| seen.happening.clone()).collect();
             all.sort_by_key(|happening| happening.at);
