@@ -228,7 +228,8 @@ impl MirrorWorld {
             }
             Happening::FetchAnswered(who, _, answer) => {
                 self.processes[who].fetching = false;
-                match answer {
+                // Retention passes nothing that is under way (`nothing_under_way`): its answer is lost instead.
+                match answer.filter(|answer| !answer.is_older_than(&self.source)) {
                     Some(Answer::Fetched(fetched)) => self.feed(who, Event::Fetched(fetched)),
                     Some(Answer::OutOfRange { log_start, log_end }) => {
                         self.feed(who, Event::SourceOutOfRange { log_start, log_end })
