@@ -9,6 +9,9 @@ pub const IN_FLIGHT_MAX: usize = 5;
 /// Bytes received and not acknowledged by the target. When reached, the partition is not fetched until some are.
 pub const QUEUED_BYTES_MAX: usize = 8 << 20;
 
+/// Batches in flight behind which small ones wait for each other, until they are enough for a batch that goes by itself.
+pub const SMALL_IN_FLIGHT_MAX: usize = 1;
+
 /// Bytes below which a batch may be merged with those behind it: those that a producer fills go raw (`batch.size` is 16 384 by default).
 pub const MERGED_BELOW_BYTES: usize = 16_000;
 

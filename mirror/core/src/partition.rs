@@ -20,4 +20,5 @@ pub use cursors::Cursors;
 pub use event::{AbortedTransaction, AuditedBatch, Event, Fetched, Start};
 pub use identity::producer_of;
 pub use machine::{GapPolicy, Partition, Settings, Standing};
+pub use merge::MergePolicy;
 pub use queue::BatchNumber;

@@ -4,13 +4,14 @@
 use bytes::BytesMut;
 use leeward_mirror_core::limits::RETRY_LONGEST;
 use leeward_mirror_core::partition::{
-    BatchNumber, Command, Event, Fetched, GapPolicy, Partition, Settings, Start, StopReason,
+    BatchNumber, Command, Event, Fetched, GapPolicy, MergePolicy, Partition, Settings, Start, StopReason,
 };
 use leeward_model::{Instant, LinkName, PartitionIndex, SourceOffset, TargetOffset, TopicId};
 use leeward_wire::ErrorCode;
 use leeward_wire::record::{BatchBuilder, Compression, RecordBatch};
 
 const SMALL: usize = 100;
+const HALF_FILLED: usize = 10_000;
 const FILLED: usize = 20_000;
 
 fn source(offset: i64) -> SourceOffset {
@@ -59,6 +60,7 @@ impl Mirror {
             topic: TopicId::from_wire([7; 16]).unwrap(),
             partition: PartitionIndex::from_wire(0).unwrap(),
             gap: GapPolicy::Stop,
+            merge: MergePolicy::default(),
         };
         let mut mirror =
             Self { partition: Partition::new(settings), now: Instant::ZERO, fetched: 0, stopped: None };
@@ -155,12 +157,32 @@ fn small_batches_of_one_answer_go_as_one() {
 }
 
 #[test]
+fn small_batches_wait_for_each_other_while_one_is_in_flight() {
+    let (mut mirror, second) = Mirror::under_way();
+
+    assert!(mirror.fetch(&[SMALL], Compression::None).is_empty());
+    assert!(mirror.fetch(&[SMALL, SMALL], Compression::None).is_empty());
+    let sent = mirror.acknowledge(&second, 1);
+
+    assert_eq!(offsets(&sent), [[2, 3, 4]]);
+}
+
+#[test]
+fn what_is_enough_for_a_batch_does_not_wait() {
+    let (mut mirror, _second) = Mirror::under_way();
+
+    let sent = mirror.fetch(&[HALF_FILLED, HALF_FILLED], Compression::None);
+
+    assert_eq!(offsets(&sent), [[2, 3]]);
+}
+
+#[test]
 fn an_acknowledged_merged_batch_moves_the_watermark_over_all_that_it_was_made_of() {
     let (mut mirror, second) = Mirror::under_way();
+    mirror.acknowledge(&second, 1);
     let sent = mirror.fetch(&[SMALL, SMALL, SMALL], Compression::Lz4);
     assert_eq!(sent[0].batch.compression(), Compression::Lz4);
 
-    mirror.acknowledge(&second, 1);
     mirror.acknowledge(&sent[0], 2);
 
     assert_eq!(mirror.partition.replicated_to(), Some(source(5)));
@@ -174,12 +196,13 @@ fn filled_batches_and_those_of_another_codec_stay_as_they_are() {
     let (mut mirror, second) = Mirror::under_way();
     mirror.acknowledge(&second, 1);
 
-    let filled = mirror.fetch(&[SMALL, FILLED, SMALL], Compression::None);
-    for sent in &filled {
-        mirror.acknowledge(sent, sent.offsets()[0]);
-    }
+    let mut filled = mirror.fetch(&[SMALL, FILLED, SMALL], Compression::None);
+    filled.extend(mirror.acknowledge(&filled[0], 2));
+    filled.extend(mirror.acknowledge(&filled[1], 3));
+    mirror.acknowledge(&filled[2], 4);
     let mut mixed = mirror.fetch(&[SMALL], Compression::Zstd);
     mixed.extend(mirror.fetch(&[SMALL], Compression::None));
+    mixed.extend(mirror.acknowledge(&mixed[0], 5));
 
     assert_eq!(offsets(&filled), [[2], [3], [4]]);
     assert_eq!(offsets(&mixed), [[5], [6]]);
@@ -228,7 +251,7 @@ fn a_refused_merged_batch_is_taken_apart_so_that_the_broken_one_is_named() {
     let alone = mirror.find_target_end(2);
     assert_eq!(offsets(&alone), [[2]]);
     let rest = mirror.acknowledge(&alone[0], 2);
-    assert_eq!(offsets(&rest), [[3], [4]]);
+    assert_eq!(offsets(&rest), [[3]]);
     mirror.refuse(&rest[0], ErrorCode::INVALID_TIMESTAMP);
 
     let at = source(3);
@@ -238,14 +261,14 @@ fn a_refused_merged_batch_is_taken_apart_so_that_the_broken_one_is_named() {
 #[test]
 fn a_merged_batch_without_an_answer_is_sent_again_from_where_the_target_ends() {
     let (mut mirror, second) = Mirror::under_way();
+    mirror.acknowledge(&second, 1);
     let sent = mirror.fetch(&[SMALL; 4], Compression::None);
-    mirror.on(Event::Unanswered { batch: second.number });
     mirror.on(Event::Unanswered { batch: sent[0].number });
 
-    let again = mirror.find_target_end(1);
+    let again = mirror.find_target_end(2);
 
-    assert_eq!(offsets(&again), [[1, 2, 3, 4, 5]]);
-    assert_eq!(again[0].batch.base_sequence(), 1);
-    mirror.acknowledge(&again[0], 1);
+    assert_eq!(offsets(&again), [[2, 3, 4, 5]]);
+    assert_eq!(again[0].batch.base_sequence(), 2);
+    mirror.acknowledge(&again[0], 2);
     assert_eq!(mirror.partition.replicated_to(), Some(source(6)));
 }

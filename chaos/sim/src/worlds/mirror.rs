@@ -8,12 +8,14 @@ mod source;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use leeward_mirror_core::partition::{AuditedBatch, BatchNumber, Command, Event, GapPolicy, Notice, Start};
+use leeward_mirror_core::partition::{
+    AuditedBatch, BatchNumber, Command, Event, GapPolicy, MergePolicy, Notice, Settings, Start,
+};
 use leeward_model::{SourceOffset, TargetOffset};
 use leeward_wire::ErrorCode;
 use leeward_wire::record::RecordBatch;
 
-use self::process::{Connection, Process, Store};
+use self::process::{Connection, Process, Store, settings};
 use self::source::{Answer, Source};
 use crate::broker::{Broker, Refusal, Writer};
 use crate::run::{Progress, Violation, World};
@@ -67,7 +69,7 @@ pub(crate) struct MirrorWorld {
     processes: Vec<Process>,
     connections: BTreeMap<u64, Connection>,
     next_connection: u64,
-    gap: GapPolicy,
+    settings: Settings,
     foreigners: bool,
     unclean: bool,
     /// The source is not reached until then.
@@ -82,6 +84,8 @@ impl MirrorWorld {
         let processes = if random.one_in(3) { 2 } else { 1 };
         // Two processes that each step over what retention took may disagree about where it began.
         let gap = if processes == 1 && random.one_in(3) { GapPolicy::Continue } else { GapPolicy::Stop };
+        let below_bytes = *random.pick(&[0, 100, 200, MergePolicy::default().below_bytes]);
+        let merge = MergePolicy { below_bytes, bytes_max: 4 * below_bytes };
         let unclean = random.one_in(6);
         // Two processes that each step over foreign writes may overwrite each other's corrections of the map.
         let foreigners = !unclean && processes == 1 && random.one_in(2);
@@ -93,7 +97,7 @@ impl MirrorWorld {
             processes: Vec::new(),
             connections: BTreeMap::new(),
             next_connection: 0,
-            gap,
+            settings: settings(gap, merge),
             foreigners,
             unclean,
             source_dark_until: Duration::ZERO,
@@ -113,7 +117,7 @@ impl MirrorWorld {
     fn process(&mut self, life: u64) -> Process {
         let now = self.schedule.now();
         let clock = Clock::started(now, DRIFT_PPM_MAX, &mut self.schedule.random);
-        Process::new(life, clock, 0, self.gap)
+        Process::new(life, clock, 0, self.settings.clone())
     }
 
     fn begin(&mut self, who: usize) {

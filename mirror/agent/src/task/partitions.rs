@@ -1,7 +1,7 @@
 //! How partitions come into a link's task, and what the source answers for them.
 
 use leeward_client::{Fetched, TopicSelection};
-use leeward_mirror_core::partition::{self, Event, Settings, Start};
+use leeward_mirror_core::partition::{self, Event, MergePolicy, Settings, Start};
 use leeward_model::{PartitionIndex, SourceOffset, TargetOffset, TopicPartition};
 use leeward_wire::record::split_batches;
 use parking_lot::Mutex;
@@ -72,8 +72,13 @@ impl Task {
 
     fn add(&mut self, partition: &TopicPartition, topic: &MirroredTopic, index: PartitionIndex) {
         let config = &self.parts.config;
-        let settings =
-            Settings { link: config.name.clone(), topic: topic.source_id, partition: index, gap: config.gap };
+        let settings = Settings {
+            link: config.name.clone(),
+            topic: topic.source_id,
+            partition: index,
+            gap: config.gap,
+            merge: MergePolicy::default(),
+        };
         self.by_key.insert((topic.source_id, index), partition.clone());
         self.slots.insert(partition.clone(), Slot::new(topic.clone(), index, settings));
         self.open(partition, false);

@@ -6,8 +6,8 @@ use leeward_model::{
 use leeward_wire::record::Patch;
 
 use super::{
-    ChangeNumber, Command, Cursors, Event, Notice, Question, Start, StopReason, identity::epoch_of,
-    producer_of, queue::Queue,
+    ChangeNumber, Command, Cursors, Event, MergePolicy, Notice, Question, Start, StopReason,
+    identity::epoch_of, producer_of, queue::Queue,
 };
 use crate::limits::{CHECKPOINT_EVERY, IN_FLIGHT_MAX, QUEUED_BYTES_MAX, RETRY_FIRST, RETRY_LONGEST};
 use crate::map::{Changes, Lineage, OffsetMap, Translation};
@@ -29,6 +29,7 @@ pub struct Settings {
     pub topic: TopicId,
     pub partition: PartitionIndex,
     pub gap: GapPolicy,
+    pub merge: MergePolicy,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +104,7 @@ pub struct Partition {
 
 impl Partition {
     pub fn new(settings: Settings) -> Self {
+        let queue = Queue::new(settings.merge);
         Self {
             settings,
             phase: Phase::Starting,
@@ -110,7 +112,7 @@ impl Partition {
             start: None,
             cursors: None,
             source_end: None,
-            queue: Queue::default(),
+            queue,
             target_end: TargetOffset::FIRST,
             next_target: TargetOffset::FIRST,
             lineage: OffsetMap::default().lineage(),

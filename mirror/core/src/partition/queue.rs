@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use leeward_model::{SourceOffset, TargetOffset, mutation::planted};
 use leeward_wire::{ErrorCode, record::RecordBatch};
 
-use super::{ChangeNumber, merge::Merging};
+use super::ChangeNumber;
+use super::merge::{MergePolicy, Merging};
+use crate::limits::SMALL_IN_FLIGHT_MAX;
 
 /// Which send of a batch: a repeat has another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,7 +70,7 @@ impl Queued {
 
 /// Invariant: the first `begun` batches were sent at least once since they were last settled, the others wait. A merged batch is in
 /// flight or acknowledged; what waits or is open is as it came.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Queue {
     batches: VecDeque<Queued>,
     begun: usize,
@@ -78,6 +80,16 @@ pub(super) struct Queue {
 }
 
 impl Queue {
+    pub(super) fn new(merge: MergePolicy) -> Self {
+        Self {
+            batches: VecDeque::new(),
+            begun: 0,
+            bytes: 0,
+            number: BatchNumber::default(),
+            merging: Merging::new(merge),
+        }
+    }
+
     pub(super) fn push(
         &mut self,
         batch: RecordBatch,
@@ -120,8 +132,14 @@ impl Queue {
         self.begun.checked_sub(1).map(|last| self.batches[last].next)
     }
 
-    /// Takes the next batch to send, if its map change is durable; small ones that wait behind it go with it.
+    /// Takes the next batch to send, if its map change is durable; small ones that wait behind it go with it, and wait for more
+    /// while others are in flight.
     pub(super) fn send_next(&mut self, durable: ChangeNumber) -> Option<(BatchNumber, &Queued)> {
+        if self.in_flight() >= SMALL_IN_FLIGHT_MAX
+            && self.merging.waits_for_company(self.batches.range(self.begun..))
+        {
+            return None;
+        }
         self.merge_next(durable);
         let queued = self.batches.get_mut(self.begun)?;
         if queued.after > durable && !planted("mirror-sends-before-the-map-is-durable") {

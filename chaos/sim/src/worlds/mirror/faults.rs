@@ -35,7 +35,7 @@ impl MirrorWorld {
             5 => self.refuse(who),
             6 | 7 => self.change_leader(),
             8 => self.source_dark_until = now + self.schedule.random.millis(100, 1_500),
-            9 if self.gap == GapPolicy::Continue && self.nothing_under_way() => {
+            9 if self.settings.gap == GapPolicy::Continue && self.nothing_under_way() => {
                 self.source.retain(&mut self.schedule.random);
             }
             10 | 11 if self.foreigners && !self.store.runs.is_empty() && self.target.committed() > 0 => {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use leeward_mirror_core::map::{OffsetMap, Run};
-use leeward_mirror_core::partition::{BatchNumber, Command, GapPolicy, Partition, Settings};
+use leeward_mirror_core::partition::{BatchNumber, Command, GapPolicy, MergePolicy, Partition, Settings};
 use leeward_model::{LinkName, PartitionIndex, SourceOffset, TargetOffset, TopicId};
 use leeward_wire::ErrorCode;
 use leeward_wire::record::RecordBatch;
@@ -77,15 +77,21 @@ pub(super) struct Process {
     pub(super) replicated_to: Option<SourceOffset>,
 }
 
+/// The settings of the one link and partition of this world.
+pub(super) fn settings(gap: GapPolicy, merge: MergePolicy) -> Settings {
+    Settings {
+        link: LinkName::new("a-to-b").expect("a legal name"),
+        topic: TopicId::from_wire([7; 16]).expect("a legal id"),
+        partition: PartitionIndex::from_wire(0).expect("a legal index"),
+        gap,
+        merge,
+    }
+}
+
 impl Process {
-    pub(super) fn new(life: u64, clock: Clock, connection: u64, gap: GapPolicy) -> Self {
+    pub(super) fn new(life: u64, clock: Clock, connection: u64, settings: Settings) -> Self {
         Self {
-            partition: Partition::new(Settings {
-                link: LinkName::new("a-to-b").expect("a legal name"),
-                topic: TopicId::from_wire([7; 16]).expect("a legal id"),
-                partition: PartitionIndex::from_wire(0).expect("a legal index"),
-                gap,
-            }),
+            partition: Partition::new(settings),
             life,
             clock,
             alive: true,

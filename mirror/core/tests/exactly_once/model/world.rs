@@ -6,7 +6,9 @@ use std::{
 };
 
 use leeward_mirror_core::map::{OffsetMap, Run};
-use leeward_mirror_core::partition::{BatchNumber, Command, Event, GapPolicy, Partition, Settings, Start};
+use leeward_mirror_core::partition::{
+    BatchNumber, Command, Event, GapPolicy, MergePolicy, Partition, Settings, Start,
+};
 use leeward_model::{Instant, LinkName, PartitionIndex, SourceOffset, TargetOffset, TopicId};
 use leeward_wire::ErrorCode;
 use leeward_wire::record::RecordBatch;
@@ -29,12 +31,13 @@ pub(crate) struct Mirror {
 }
 
 impl Mirror {
-    fn new() -> Self {
+    fn new(merge: MergePolicy) -> Self {
         let settings = Settings {
             link: LinkName::new("a-to-b").unwrap(),
             topic: TopicId::from_wire([7; 16]).unwrap(),
             partition: PartitionIndex::from_wire(0).unwrap(),
             gap: GapPolicy::Stop,
+            merge,
         };
         Self {
             partition: Partition::new(settings),
@@ -48,6 +51,7 @@ impl Mirror {
 
 pub(crate) struct World {
     random: Random,
+    merge: MergePolicy,
     now: Instant,
     pub(crate) source: Source,
     pub(crate) broker: Broker,
@@ -61,12 +65,15 @@ impl World {
     pub(crate) fn new(seed: u64, mirrors: usize) -> Self {
         let mut random = Random::new(seed);
         let source = Source::new(&mut random);
+        let below_bytes = [100, 200, 0, MergePolicy::default().below_bytes][(seed % 4) as usize];
+        let merge = MergePolicy { below_bytes, bytes_max: 4 * below_bytes };
         Self {
             random,
+            merge,
             now: Instant::ZERO,
             source,
             broker: Broker::default(),
-            mirrors: (0..mirrors).map(|_| Mirror::new()).collect(),
+            mirrors: (0..mirrors).map(|_| Mirror::new(merge)).collect(),
             store: Store::default(),
             ghosts: Vec::new(),
         }
@@ -252,7 +259,7 @@ impl World {
             self.store(who);
         }
         self.cut(who);
-        self.mirrors[who] = Mirror::new();
+        self.mirrors[who] = Mirror::new(self.merge);
     }
 
     /// The map of a link that runs the other way.
