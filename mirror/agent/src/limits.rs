@@ -39,6 +39,12 @@ pub const FETCH_WAIT_MAX: Duration = Duration::from_millis(250);
 /// with each answer without records.
 pub const FETCH_WAIT_MIN: Duration = Duration::from_millis(2);
 
+/// Least time between two fetches of one source broker while its answers are small: a broker's work is by the request.
+pub const FETCH_PACE: Duration = Duration::from_millis(1);
+
+/// Bytes below which an answer is small.
+pub const SMALL_ANSWER_BYTES: usize = 64 << 10;
+
 /// Wait after a fetch that failed.
 pub const FETCH_RETRY: Duration = Duration::from_millis(200);
 

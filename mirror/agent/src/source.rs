@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 use leeward_client::{Cluster, FetchFrom, FetchPlan, Fetched, Fetcher, Isolation};
@@ -19,7 +20,7 @@ use tracing::debug;
 use crate::{
     appetite::Appetite,
     input::Input,
-    limits::{FETCH_RETRY, FETCH_WAIT_MAX, FETCH_WAIT_MIN},
+    limits::{FETCH_PACE, FETCH_RETRY, FETCH_WAIT_MAX, FETCH_WAIT_MIN, SMALL_ANSWER_BYTES},
     target::range,
 };
 
@@ -99,10 +100,12 @@ impl Reader {
                 Ok(answers) => {
                     let answered = answers.iter().map(|answer| answer.records.len()).sum();
                     appetite = appetite.after(answered, asked_at.elapsed());
+                    let pace = if answered < SMALL_ANSWER_BYTES { FETCH_PACE } else { Duration::ZERO };
                     patience = if answered > 0 { FETCH_WAIT_MIN } else { FETCH_WAIT_MAX.min(2 * patience) };
                     if !self.tell(asked, answers).await {
                         return;
                     }
+                    tokio::time::sleep_until(asked_at + pace).await;
                 }
                 Err(error) => {
                     debug!(broker, %error, "fetch failed");
