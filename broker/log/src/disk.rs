@@ -31,6 +31,11 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
+    /// Closes a file that was removed: where nobody else has it open, only now its blocks are freed, which may take a while.
+    fn close_removed(&self, file: Arc<dyn DiskFile>) {
+        drop(file);
+    }
+
     /// Removes a directory and the files directly in it; one that does not exist is left at that.
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
         let names = match self.list(path) {

@@ -30,7 +30,8 @@ pub use recovery::{Damage, OpenError, Recovery, TornTail};
 pub struct JournalConfig {
     /// A segment that has reached this size is followed by a new one; it may exceed it by one group.
     pub segment_bytes: u64,
-    /// How many zeros are written ahead of the frames, which doubles the rate of small syncs. 0 writes none.
+    /// How many zeros are written ahead of the frames, which doubles the rate of small syncs. 0 writes none. A group of more than a
+    /// quarter of them is none the faster for zeros, and gets none.
     pub preallocate_bytes: u64,
 }
 
@@ -164,6 +165,7 @@ impl Journal {
             // One by one: a crash that kept a later removal but not an earlier one would look like damage.
             self.disk.sync_dir(&self.directory)?;
             self.segments.drop_oldest();
+            self.disk.close_removed(oldest.file);
         }
         Ok(())
     }
@@ -226,6 +228,9 @@ impl Journal {
             return Ok(());
         }
         self.allocated = written;
+        if self.staged.len() as u64 > self.config.preallocate_bytes / 4 {
+            return Ok(());
+        }
         let zeros = vec![0; self.config.preallocate_bytes as usize];
         match write_all_at(&*active.file, written, &zeros) {
             Ok(()) => {

@@ -23,7 +23,7 @@ const OPENS: &str = "a log opens after a crash";
 const GOES_ON: &str = "offsets go on where they ended";
 
 const STEPS: u32 = 150;
-const JOURNAL: JournalConfig = JournalConfig { segment_bytes: 300, preallocate_bytes: 64 };
+const JOURNAL: JournalConfig = JournalConfig { segment_bytes: 300, preallocate_bytes: 200 };
 const FAULTS: [DiskFault; 4] =
     [DiskFault::ShortWrite, DiskFault::NoSpace, DiskFault::WriteFails, DiskFault::SyncFails];
 
