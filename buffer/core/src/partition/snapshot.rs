@@ -26,6 +26,31 @@ pub struct Saved {
     pub vouched: u64,
 }
 
+impl Saved {
+    /// Takes a lineage that the journal holds. The newest counts, wherever it stands: one that was left while it was on its
+    /// way to the disk may come behind the one that took its place.
+    pub fn take_lineage(&mut self, lineage: Lineage) {
+        let Some(known) = &self.lineage else { return self.begin(lineage) };
+        if !lineage.replaces(known) {
+            return;
+        }
+        if (known.epoch, &known.region) == (lineage.epoch, &lineage.region) {
+            self.lineage = Some(lineage);
+        } else {
+            self.begin(lineage);
+        }
+    }
+
+    fn begin(&mut self, lineage: Lineage) {
+        *self = Self {
+            trimmed_to: self.trimmed_to.max(lineage.start_ordinal),
+            acknowledged_end: lineage.start_offset,
+            lineage: Some(lineage),
+            ..Self::default()
+        };
+    }
+}
+
 impl Forward {
     /// The partition after a restart: `entries` and `damage` are what the journal holds, in order.
     pub fn recovered(

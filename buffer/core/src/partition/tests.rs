@@ -303,15 +303,8 @@ impl World {
         }
         self.operations.clear();
         let mut saved = self.saved.clone();
-        if let Some(journaled) = self.lineages.last()
-            && saved.lineage.as_ref().is_none_or(|lineage| journaled.replaces(lineage))
-        {
-            saved = Saved {
-                trimmed_to: saved.trimmed_to.max(journaled.start_ordinal),
-                acknowledged_end: journaled.start_offset,
-                lineage: Some(journaled.clone()),
-                ..Saved::default()
-            };
+        for lineage in &self.lineages {
+            saved.take_lineage(lineage.clone());
         }
         self.forward =
             Forward::recovered(Trimming::WhenReplicated, saved, self.journal.clone(), Vec::new(), self.next);
@@ -442,6 +435,23 @@ fn a_restart_reads_the_regions_log_before_it_sends() {
     world.crash();
 
     assert!(matches!(world.operations.front(), Some(Command::Look { from: 1, .. })));
+}
+
+#[test]
+fn the_newest_lineage_counts_in_whatever_order_the_journal_holds_them() {
+    let mut world = acknowledged_at_a();
+    world.fail_over(1);
+    world.operate();
+    world.operate();
+    world.lineages.reverse();
+    world.reach();
+    world.answer();
+    world.saved = Saved::default();
+
+    world.crash();
+    world.settle();
+
+    assert_eq!(ours(&world.regions[&region("b")]), [0]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leeward_buffer_core::partition::{
-    Command, Entry, Event, Forward, Found, Grant, Outcome, Promoted, Saved, Trimming,
+    Command, Entry, Event, Forward, Found, Grant, Outcome, Promoted, Trimming,
 };
 use leeward_model::{ProducerEpoch, Sequence};
 
@@ -210,15 +210,8 @@ impl BufferWorld {
             return;
         }
         let mut saved = self.disk.saved.clone();
-        if let Some(journaled) = self.disk.lineages.last()
-            && saved.lineage.as_ref().is_none_or(|lineage| journaled.replaces(lineage))
-        {
-            saved = Saved {
-                trimmed_to: saved.trimmed_to.max(journaled.start_ordinal),
-                acknowledged_end: journaled.start_offset,
-                lineage: Some(journaled.clone()),
-                ..Saved::default()
-            };
+        for lineage in &self.disk.lineages {
+            saved.take_lineage(lineage.clone());
         }
         let entries = self.disk.entries.clone();
         self.life += 1;
