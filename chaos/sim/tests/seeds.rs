@@ -35,6 +35,16 @@ fn a_log_keeps_what_was_synced_whatever_the_disk_does() {
 }
 
 #[test]
+fn a_batch_that_arrives_behind_retention_and_a_crash_is_not_taken_for_another() {
+    passes(WorldKind::Mirror, 1_414);
+}
+
+#[test]
+fn a_checkpoint_that_the_target_fell_behind_vouches_for_nothing_written_later() {
+    passes(WorldKind::Mirror, 33_082);
+}
+
+#[test]
 fn a_lineage_that_reaches_the_disk_behind_a_newer_one_is_not_taken_up() {
     passes(WorldKind::Buffer, 111_257);
 }

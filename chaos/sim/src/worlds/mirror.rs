@@ -13,7 +13,7 @@ use leeward_model::{SourceOffset, TargetOffset};
 use leeward_wire::ErrorCode;
 use leeward_wire::record::RecordBatch;
 
-use self::process::{Connection, Process, Store};
+use self::process::{Connection, Process, REPLICATING_MAX_MS, Store};
 use self::source::{Answer, Source};
 use crate::broker::{Broker, Refusal, Writer};
 use crate::run::{Progress, Violation, World};
@@ -320,7 +320,7 @@ impl MirrorWorld {
         let Some((batch, records)) = connection.sent.pop_front() else { return Ok(()) };
         let outcome = self.append(&records)?;
         let delay = match &outcome {
-            Ok(_) => self.schedule.random.mostly_short(1, 800),
+            Ok(_) => self.schedule.random.mostly_short(1, REPLICATING_MAX_MS),
             Err(_) => Duration::ZERO,
         };
         // A broker answers the requests of one connection in order.

@@ -11,6 +11,7 @@ use super::{Task, slot::Slot};
 use crate::{
     heartbeat::newest,
     input::{Input, MirroredTopic, Opening},
+    limits::LATE_WITHIN,
     store::{Change, StoredPartition},
     target,
 };
@@ -70,8 +71,13 @@ impl Task {
 
     fn add(&mut self, partition: &TopicPartition, topic: &MirroredTopic, index: PartitionIndex) {
         let config = &self.parts.config;
-        let settings =
-            Settings { link: config.name.clone(), topic: topic.source_id, partition: index, gap: config.gap };
+        let settings = Settings {
+            link: config.name.clone(),
+            topic: topic.source_id,
+            partition: index,
+            gap: config.gap,
+            late_within: LATE_WITHIN,
+        };
         self.by_key.insert((topic.source_id, index), partition.clone());
         self.slots.insert(partition.clone(), Slot::new(topic.clone(), index, settings));
         self.open(partition);
@@ -106,8 +112,9 @@ impl Task {
         let (cluster, source) = (self.parts.target.clone(), self.parts.source.borrow().clone());
         let inputs = self.parts.inputs.clone();
         tokio::spawn(async move {
-            let stored = maps.partition(key);
-            let gathered = target::open(&cluster, source.as_ref(), (&pair.0, &pair.1), stored).await;
+            let stored = Box::pin(maps.partition(key));
+            let opening = target::open(&cluster, source.as_ref(), (&pair.0, &pair.1), stored);
+            let gathered = Box::pin(opening).await;
             let partition = pair.0.clone();
             let input = match gathered {
                 Ok(opening) => Input::Opened { partition, opening },

@@ -2,7 +2,10 @@
 //! is doubled, and every offset translates exactly.
 #![allow(clippy::unwrap_used)]
 
+mod late;
 mod model;
+
+use std::time::Duration;
 
 use leeward_mirror_core::limits::RETRY_LONGEST;
 use leeward_mirror_core::map::{NotThere, Run, Translation};
@@ -117,6 +120,7 @@ fn where_nothing_was_written_yet_the_next_position_is_exact() {
         topic: TopicId::from_wire([7; 16]).unwrap(),
         partition: PartitionIndex::from_wire(0).unwrap(),
         gap: GapPolicy::Stop,
+        late_within: Duration::from_secs(2),
     });
     let before = mirror.to_target(source(5));
     let start = Start {
@@ -141,6 +145,7 @@ fn a_start_that_has_to_ask_again_and_finds_more_reads_the_map_again() {
         topic: TopicId::from_wire([7; 16]).unwrap(),
         partition: PartitionIndex::from_wire(0).unwrap(),
         gap: GapPolicy::Stop,
+        late_within: Duration::from_secs(2),
     });
     let start = Start {
         runs: vec![Run { source: source(0), target: target(0), foreign_before: 0, anchor: true }],

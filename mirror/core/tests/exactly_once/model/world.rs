@@ -35,6 +35,7 @@ impl Mirror {
             topic: TopicId::from_wire([7; 16]).unwrap(),
             partition: PartitionIndex::from_wire(0).unwrap(),
             gap: GapPolicy::Stop,
+            late_within: Duration::from_secs(2),
         };
         Self {
             partition: Partition::new(settings),
