@@ -1,9 +1,9 @@
 //! What the journal's frames hold, numbers big-endian.
 //!
 //! Kind 1, a batch: topic (u16 length, bytes), partition i32, ordinal of the first record u64, time of acceptance i64 in
-//! milliseconds since 1970, the batch as the client sent it. Kind 2, a lineage: topic, partition, region, epoch u64, start
-//! ordinal u64, start offset i64, gaps (u32 count; ordinal u64, records u64 each). The journal adds magic, version and
-//! checksums.
+//! milliseconds since 1970, the batch as the client sent it. Kind 2, a lineage that keeps nothing: topic, partition, region,
+//! epoch u64, start ordinal u64, start offset i64, gaps (u32 count; ordinal u64, records u64 each). Kind 3, one that does: the
+//! same, and behind it the ordinal from which on it keeps u64. The journal adds magic, version and checksums.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -14,6 +14,7 @@ use crate::partition::{Gap, Lineage};
 
 pub(crate) const BATCH: u8 = 1;
 pub(crate) const LINEAGE: u8 = 2;
+pub(crate) const KEEPING_LINEAGE: u8 = 3;
 
 /// A frame, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,11 +32,16 @@ pub(crate) fn batch_head(partition: &TopicPartition, ordinal: u64, accepted_at_m
     head.freeze()
 }
 
-pub(crate) fn lineage_payload(partition: &TopicPartition, lineage: &Lineage) -> Bytes {
+/// A lineage's frame: its kind and payload.
+pub(crate) fn lineage_frame(partition: &TopicPartition, lineage: &Lineage) -> (u8, Bytes) {
     let mut payload = BytesMut::new();
     put_partition(&mut payload, partition);
     put_lineage(&mut payload, lineage);
-    payload.freeze()
+    let keeps = lineage.kept_from < lineage.start_ordinal;
+    if keeps {
+        payload.put_u64(lineage.kept_from);
+    }
+    (if keeps { KEEPING_LINEAGE } else { LINEAGE }, payload.freeze())
 }
 
 /// Reads a frame; `None` where it is none of ours.
@@ -49,6 +55,10 @@ pub(crate) fn read(kind: u8, payload: Bytes) -> Option<Frame> {
             Some(Frame::Batch { partition, ordinal, accepted_at_ms, batch: input.rest })
         }
         LINEAGE => Some(Frame::Lineage { partition, lineage: lineage(&mut input)? }),
+        KEEPING_LINEAGE => {
+            let lineage = lineage(&mut input)?;
+            Some(Frame::Lineage { partition, lineage: keeping(lineage, &mut input)? })
+        }
         _ => None,
     }
 }
@@ -64,12 +74,22 @@ pub(crate) fn put_lineage(into: &mut BytesMut, lineage: &Lineage) {
     });
 }
 
+/// A lineage without what it keeps.
 pub(crate) fn lineage(input: &mut Cursor) -> Option<Lineage> {
+    let (region, epoch) = (input.region()?, FencingEpoch::from_wire(input.u64()?)?);
+    let start_ordinal = input.ordinal()?;
     Some(Lineage {
-        region: input.region()?,
-        epoch: FencingEpoch::from_wire(input.u64()?)?,
-        start_ordinal: input.ordinal()?,
+        region,
+        epoch,
+        kept_from: start_ordinal,
+        start_ordinal,
         start_offset: input.offset()?,
         gaps: input.list(|input| Some(Gap { ordinal: input.ordinal()?, records: input.ordinal()? }))?,
     })
+}
+
+/// A lineage with what it keeps, which is read behind it.
+pub(crate) fn keeping(lineage: Lineage, input: &mut Cursor) -> Option<Lineage> {
+    let kept_from = input.ordinal().filter(|kept_from| *kept_from <= lineage.start_ordinal)?;
+    Some(Lineage { kept_from, ..lineage })
 }

@@ -65,6 +65,7 @@ pub(crate) struct Hub {
     trimming: TrimmingOf,
     partitions: RwLock<HashMap<TopicPartition, Arc<Partition>>>,
     standing: ArcSwapOption<Standing>,
+    granted: watch::Sender<()>,
     /// Changes when another region becomes the acting one, or none.
     acting: watch::Sender<Option<RegionName>>,
     moves: Mutex<Moves>,
@@ -129,6 +130,7 @@ impl Hub {
             partitions: RwLock::new(known),
             standing: ArcSwapOption::empty(),
             acting: watch::Sender::new(None),
+            granted: watch::Sender::new(()),
             moves: Mutex::default(),
             started: tokio::time::Instant::now(),
             producer_ids: ProducerIds {
@@ -149,6 +151,11 @@ impl Hub {
     pub(crate) fn acting(&self) -> Option<Arc<Region>> {
         let region = self.acting.borrow().clone()?;
         self.regions.get(&region).cloned()
+    }
+
+    /// Changes whenever the partitions were told of another grant, or of one that lives again.
+    pub(crate) fn watch_grants(&self) -> watch::Receiver<()> {
+        self.granted.subscribe()
     }
 
     pub(crate) fn watch_acting(&self) -> watch::Receiver<Option<RegionName>> {
@@ -228,7 +235,7 @@ impl Hub {
                 });
             }
             Command::SaveLineage { operation, lineage } => {
-                let payload = crate::frames::lineage_payload(&partition.name, &lineage);
+                let (kind, payload) = crate::frames::lineage_frame(&partition.name, &lineage);
                 let (hub, waiting) = (self.clone(), partition.clone());
                 let done = move |stored: Result<_, leeward_log::AppendError>| {
                     let event = match stored {
@@ -237,7 +244,7 @@ impl Hub {
                     };
                     hub.tell(&waiting, event);
                 };
-                if self.store.append(crate::frames::LINEAGE, vec![payload], done).is_err() {
+                if self.store.append(kind, vec![payload], done).is_err() {
                     self.tell_later(partition, Event::Failed { operation });
                 }
             }

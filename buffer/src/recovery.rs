@@ -9,7 +9,7 @@ use leeward_wire::record::RecordBatch;
 
 use crate::frames::Frame;
 use crate::intake::{Claim, Intake, Producers};
-use crate::partition::{Entry, Forward, Gap, Lineage, Place, Saved, Trimming};
+use crate::partition::{Entry, Forward, Gap, Place, Saved, Trimming};
 use crate::state::PartitionState;
 
 /// How many records a damaged end of the journal is taken to have held: more than it can have. A lineage's log tells
@@ -79,7 +79,7 @@ impl Recovery {
                 rebuilding.batch(entry, Claim::of(&batch), &self.damage_ends);
             }
             Some(Frame::Lineage { partition, lineage }) => {
-                Self::partition(&mut self.partitions, partition).lineage(lineage);
+                Self::partition(&mut self.partitions, partition).saved.take_lineage(lineage);
             }
             None => self.unreadable += 1,
         }
@@ -147,20 +147,6 @@ impl Rebuilding {
         self.entries.push(entry);
     }
 
-    fn lineage(&mut self, lineage: Lineage) {
-        let Some(known) = &self.saved.lineage else {
-            self.saved = begun(lineage, self.saved.trimmed_to);
-            return;
-        };
-        if (known.epoch, &known.region) == (lineage.epoch, &lineage.region) {
-            if lineage.replaces(known) {
-                self.saved.lineage = Some(lineage);
-            }
-        } else if lineage.replaces(known) {
-            self.saved = begun(lineage, self.saved.trimmed_to);
-        }
-    }
-
     fn finish(mut self, trimming: Trimming, damage_ends: &[u64]) -> Recovered {
         let damaged_records = self.damage.iter().fold(0, |sum: u64, gap| sum.saturating_add(gap.records));
         let mut next_ordinal = self.next_ordinal.max(self.expected.unwrap_or(0));
@@ -171,14 +157,5 @@ impl Rebuilding {
         let forward = Forward::recovered(trimming, self.saved, self.entries, self.damage, next_ordinal);
         let intake = Intake::recovered(self.producers, next_ordinal);
         Recovered { intake, forward, damaged_records }
-    }
-}
-
-fn begun(lineage: Lineage, trimmed_to: u64) -> Saved {
-    Saved {
-        trimmed_to: trimmed_to.max(lineage.start_ordinal),
-        acknowledged_end: lineage.start_offset,
-        lineage: Some(lineage),
-        ..Saved::default()
     }
 }

@@ -1,7 +1,7 @@
 //! The state file: what of the gateway survives beside the journal.
 //!
-//! `LWBUFSTA`, version u16, then the fields in the order of [`State`], then the CRC-32C u32 of all before. It is replaced
-//! as a whole. Without it the journal's batches cannot be told from those that were forwarded, so damage to it stops
+//! `LWBUFSTA`, version u16, then the fields in the order of [`State`], then the CRC-32C u32 of all before. Version 1 did not
+//! have what a lineage keeps, and is read. It is replaced as a whole. Without it the journal's batches cannot be told from those that were forwarded, so damage to it stops
 //! the gateway.
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -10,12 +10,14 @@ use leeward_model::TopicPartition;
 use leeward_wire::record::crc32c;
 
 use crate::bytes_codec::{Cursor, put_list, put_partition, put_text};
-use crate::frames::{lineage, put_lineage};
+use crate::frames::{keeping, lineage, put_lineage};
 use crate::intake::{Producers, Remembered};
-use crate::partition::{Marks, OffsetRun, Saved};
+use crate::partition::{Lineage, Marks, OffsetRun, Saved};
 
 const MAGIC: &[u8; 8] = b"LWBUFSTA";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
+/// The version before lineages kept anything.
+const NOTHING_KEPT: u16 = 1;
 
 /// A topic as the acting region last told it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,14 +90,14 @@ impl State {
         let mut input = Cursor { rest: bytes.slice(..covered.len()) };
         let magic = input.bytes(MAGIC.len()).ok_or(StateError::Damaged)?;
         let version = input.u16().filter(|_| magic[..] == MAGIC[..]).ok_or(StateError::Damaged)?;
-        if version != VERSION {
+        if !matches!(version, VERSION | NOTHING_KEPT) {
             return Err(StateError::Version(version));
         }
-        read_state(&mut input).ok_or(StateError::Damaged)
+        read_state(&mut input, version).ok_or(StateError::Damaged)
     }
 }
 
-fn read_state(input: &mut Cursor) -> Option<State> {
+fn read_state(input: &mut Cursor, version: u16) -> Option<State> {
     let state = State {
         identity: input.bytes(16)?[..].try_into().ok()?,
         producer_ids_to: input.i64()?,
@@ -104,7 +106,7 @@ fn read_state(input: &mut Cursor) -> Option<State> {
             let name = input.text()?;
             Some(KnownTopic { name, partitions: input.u32()?, internal: input.u8()? != 0 })
         })?,
-        partitions: input.list(|input| Some((input.partition()?, read_partition(input)?)))?,
+        partitions: input.list(|input| Some((input.partition()?, read_partition(input, version)?)))?,
     };
     input.rest.is_empty().then_some(state)
 }
@@ -112,7 +114,10 @@ fn read_state(input: &mut Cursor) -> Option<State> {
 fn put_state(out: &mut BytesMut, state: &PartitionState) {
     let saved = &state.saved;
     out.put_u64(saved.trimmed_to);
-    put_list(out, saved.lineage.iter(), put_lineage);
+    put_list(out, saved.lineage.iter(), |out, lineage| {
+        put_lineage(out, lineage);
+        out.put_u64(lineage.kept_from);
+    });
     out.put_i64(saved.acknowledged_end);
     put_list(out, saved.runs.iter(), |out, run| {
         out.put_u64(run.ordinal);
@@ -135,10 +140,15 @@ fn put_state(out: &mut BytesMut, state: &PartitionState) {
     });
 }
 
-fn read_partition(input: &mut Cursor) -> Option<PartitionState> {
+fn read_lineage(input: &mut Cursor, version: u16) -> Option<Lineage> {
+    let lineage = lineage(input)?;
+    if version == NOTHING_KEPT { Some(lineage) } else { keeping(lineage, input) }
+}
+
+fn read_partition(input: &mut Cursor, version: u16) -> Option<PartitionState> {
     let saved = Saved {
         trimmed_to: input.ordinal()?,
-        lineage: input.list(lineage)?.pop(),
+        lineage: input.list(|input| read_lineage(input, version))?.pop(),
         acknowledged_end: input.offset()?,
         runs: input.list(|input| {
             Some(OffsetRun { ordinal: input.ordinal()?, offset: input.offset()?, records: input.ordinal()? })

@@ -29,16 +29,23 @@ async fn follow_once(
     agent: &Peer,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut client = LinkClient::new(agent.connect().await?);
+    let mut grants = hub.watch_grants();
     let request = LinkRequest { link: link.to_string() };
     let mut updates = client.watermarks(request).await?.into_inner();
-    while let Some(update) = updates.message().await? {
+    loop {
+        let update = tokio::select! {
+            biased;
+            // What was said before a grant may be of another log, and is not said again while nothing changes: asked anew.
+            _ = grants.changed() => return Ok(()),
+            update = updates.message() => update?,
+        };
+        let Some(update) = update else { return Ok(()) };
         for watermark in &update.watermarks {
             if let Some((name, marks)) = read(watermark) {
                 hub.replicated(source, &name, marks);
             }
         }
     }
-    Ok(())
 }
 
 pub(crate) fn read(watermark: &Watermark) -> Option<(TopicPartition, Marks)> {

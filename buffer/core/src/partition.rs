@@ -9,6 +9,7 @@ mod entry;
 mod event;
 mod lineage;
 mod outcome;
+mod search;
 mod settle;
 mod snapshot;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use crate::limits::IN_FLIGHT_MAX;
 pub use entry::{Entry, Place};
 pub use event::{Command, Event, Found, Grant, Marks, Operation, Outcome, Promoted};
 pub use lineage::{Gap, Lineage};
+use search::Searched;
 pub use snapshot::{OffsetRun, Saved};
 
 /// When a batch may be forgotten.
@@ -83,7 +85,8 @@ pub struct Forward {
     /// Offset in the lineage's log behind the newest of our records that is known to be there.
     acknowledged_end: i64,
     marks: Option<Marks>,
-    heard: Option<Marks>,
+    /// What was said of a region and cannot be used yet.
+    heard: Option<(RegionName, Marks)>,
     grant: Option<Grant>,
     live: bool,
     phase: Phase,
@@ -98,6 +101,8 @@ pub struct Forward {
     /// Another region may have been the acting primary between the lineage's and the grant's: offsets of the lineage's
     /// log say nothing about the grant's region.
     crossed: bool,
+    /// What became of looking through the log of the grant's region because of that.
+    searched: Searched,
 }
 
 impl Forward {
@@ -126,6 +131,7 @@ impl Forward {
             damage: Vec::new(),
             vouched: 0,
             crossed: false,
+            searched: Searched::default(),
         }
     }
 
@@ -164,22 +170,21 @@ impl Forward {
         }
         self.live = true;
         let newer = known.is_none_or(|known| known.epoch != grant.epoch);
-        let crossed = self.is_cut_off_from(&grant);
+        let crossed = newer && self.is_cut_off_from(&grant);
         let moved = crossed || known.is_none_or(|known| known.region != grant.region);
         self.crossed |= crossed;
         if !self.crossed && self.lineage.as_ref().is_some_and(|lineage| lineage.region == grant.region) {
             self.vouched = self.vouched.max(grant.epoch.to_wire());
-            if let Some(heard) = self.heard.take() {
-                self.take_marks(heard);
-            }
+            self.take_heard();
         }
-        self.heard = None;
         if moved || newer {
+            self.heard = None;
             self.grant = Some(grant);
         }
         if moved {
             self.operation += 1;
             self.after_drain = AfterDrain::default();
+            self.searched = Searched::default();
             self.phase = if self.open > 0 { Phase::Draining } else { Phase::Idle };
         }
     }
@@ -225,9 +230,8 @@ impl Forward {
             Some(_) if self.crossed => self.search(&grant, commands),
             Some(lineage) if lineage.region != grant.region => self.leave(&grant, commands),
             Some(lineage) if self.unsure => {
-                let (region, epoch) = (lineage.region.clone(), lineage.producer_epoch());
-                let operation = self.busy(Operation::Look);
-                commands.push(Command::Look { operation, region, epoch, from: self.acknowledged_end });
+                let lineage = lineage.clone();
+                self.look(&lineage, self.acknowledged_end, commands);
             }
             Some(lineage) if self.journaled.as_ref() != Some(lineage) => {
                 let lineage = lineage.clone();
@@ -236,11 +240,19 @@ impl Forward {
             }
             Some(_) => self.phase = Phase::Forwarding { confirmed: false },
             None if self.entries.is_empty() => {}
-            None => {
-                let operation = self.busy(Operation::FindEnd);
-                commands.push(Command::FindEnd { operation, region: grant.region });
-            }
+            None => self.find_end(grant.region, commands),
         }
+    }
+
+    fn look(&mut self, lineage: &Lineage, from: i64, commands: &mut Vec<Command>) {
+        let (region, epoch) = (lineage.region.clone(), lineage.producer_epoch());
+        let operation = self.busy(Operation::Look);
+        commands.push(Command::Look { operation, region, epoch, from });
+    }
+
+    fn find_end(&mut self, region: RegionName, commands: &mut Vec<Command>) {
+        let operation = self.busy(Operation::FindEnd);
+        commands.push(Command::FindEnd { operation, region });
     }
 
     fn busy(&mut self, operation: Operation) -> u64 {
@@ -271,12 +283,22 @@ impl Forward {
     }
 
     /// What is said of a region while no grant lives may be of another log than the lineage's: it waits for the next grant.
+    /// What is said of the grant's region before there is a lineage in it waits for that.
     fn replicated(&mut self, region: &RegionName, marks: Marks) {
-        let ours = self.lineage.as_ref().is_some_and(|lineage| lineage.region == *region);
+        let ours = self.lineage.as_ref().is_some_and(|lineage| lineage.region == *region) && !self.crossed;
+        let granted = self.grant.as_ref().is_some_and(|grant| grant.region == *region);
         if ours && self.live {
             self.take_marks(marks);
-        } else if ours {
-            self.heard = Some(marks);
+        } else if ours || granted && self.live {
+            self.heard = Some((region.clone(), marks));
+        }
+    }
+
+    fn take_heard(&mut self) {
+        if let (Some((region, marks)), Some(lineage)) = (self.heard.take(), &self.lineage)
+            && lineage.region == region
+        {
+            self.take_marks(marks);
         }
     }
 

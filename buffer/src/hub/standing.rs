@@ -85,6 +85,7 @@ impl Hub {
                 Some(_) | None => self.tell(&partition, Event::Lapsed),
             }
         }
+        self.granted.send_replace(());
         self.dirty.store(true, Ordering::Relaxed);
     }
 

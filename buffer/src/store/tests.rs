@@ -9,7 +9,7 @@ use leeward_model::{FencingEpoch, PartitionIndex, RegionName, TopicName};
 use leeward_wire::record::{BatchBuilder, Compression, RecordBatch};
 
 use super::*;
-use crate::frames::batch_head;
+use crate::frames::{Frame, batch_head, lineage_frame};
 use crate::intake::{Claim, Offer, Remembered};
 use crate::partition::{Gap, Lineage, Marks, OffsetRun, Saved};
 use crate::state::{KnownTopic, PartitionState};
@@ -170,12 +170,13 @@ fn a_flipped_bit_costs_one_batch_and_is_counted() {
     assert_eq!(opened.partitions[0].1.damaged_records, 1);
 }
 
-fn golden_state() -> State {
+fn golden_state(keeps: u64) -> State {
     let mut producers = crate::intake::Producers::default();
     producers.insert(7, 1, Remembered { first: 0, last: 2, ordinal: 40 });
     let lineage = Lineage {
         region: RegionName::new("eu-west").unwrap(),
         epoch: FencingEpoch::from_wire(3).unwrap(),
+        kept_from: 10 - keeps,
         start_ordinal: 10,
         start_offset: 100,
         gaps: vec![Gap { ordinal: 20, records: 2 }],
@@ -207,17 +208,26 @@ fn golden(name: &str, written: &[u8]) {
 
 #[test]
 fn the_state_file_is_written_as_it_always_was() {
-    golden("state-v1.bin", &golden_state().to_bytes());
+    golden("state-v2.bin", &golden_state(2).to_bytes());
+}
+
+#[test]
+fn a_state_file_of_the_version_before_is_read() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/state-v1.bin");
+
+    let read = State::read(&Bytes::from(std::fs::read(path).unwrap()));
+
+    assert_eq!(read, Ok(golden_state(0)));
 }
 
 #[test]
 fn the_state_file_reads_back() {
-    assert_eq!(State::read(&golden_state().to_bytes()), Ok(golden_state()));
+    assert_eq!(State::read(&golden_state(2).to_bytes()), Ok(golden_state(2)));
 }
 
 #[test]
 fn a_state_file_with_any_bit_flipped_is_refused() {
-    let bytes = golden_state().to_bytes();
+    let bytes = golden_state(2).to_bytes();
     for at in 0..bytes.len() {
         let mut flipped = bytes.to_vec();
         flipped[at] ^= 1;
@@ -227,7 +237,7 @@ fn a_state_file_with_any_bit_flipped_is_refused() {
 
 #[test]
 fn a_state_file_that_says_what_no_log_reaches_is_refused() {
-    let mut state = golden_state();
+    let mut state = golden_state(2);
     state.partitions[0].1.next_ordinal = u64::MAX;
 
     assert!(State::read(&state.to_bytes()).is_err());
@@ -235,7 +245,7 @@ fn a_state_file_that_says_what_no_log_reaches_is_refused() {
 
 #[test]
 fn a_state_file_that_was_cut_is_refused() {
-    let bytes = golden_state().to_bytes();
+    let bytes = golden_state(2).to_bytes();
 
     assert!((0..bytes.len()).all(|length| State::read(&bytes.slice(..length)).is_err()));
 }
@@ -255,10 +265,27 @@ fn a_journal_whose_state_file_is_missing_is_refused() {
     assert!(matches!(said, StoreError::State { source: StateError::Missing, .. }), "{said}");
 }
 
+fn golden_lineage(keeps: u64) -> Lineage {
+    golden_state(keeps).partitions[0].1.saved.lineage.clone().unwrap()
+}
+
 #[test]
 fn the_journals_frames_are_written_as_they_always_were() {
     let mut frames = batch_head(&partition(), 9, 1_700_000_000_000).to_vec();
-    let lineage = golden_state().partitions[0].1.saved.lineage.clone().unwrap();
-    frames.extend_from_slice(&crate::frames::lineage_payload(&partition(), &lineage));
+    frames.extend_from_slice(&lineage_frame(&partition(), &golden_lineage(0)).1);
     golden("frames-v1.bin", &frames);
+    golden("frame-kind3-v1.bin", &lineage_frame(&partition(), &golden_lineage(2)).1);
+}
+
+#[test]
+fn a_lineages_frame_reads_back_with_what_it_keeps() {
+    let read = |keeps| {
+        let (kind, payload) = lineage_frame(&partition(), &golden_lineage(keeps));
+        crate::frames::read(kind, payload)
+    };
+
+    for keeps in [0, 2] {
+        let lineage = golden_lineage(keeps);
+        assert_eq!(read(keeps), Some(Frame::Lineage { partition: partition(), lineage }));
+    }
 }

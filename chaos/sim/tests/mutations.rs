@@ -151,6 +151,21 @@ fn a_buffer_that_forgets_a_doubt_is_caught() {
     caught("buffer-forgets-a-doubt", WorldKind::Buffer, 500, &[HOLDS_ONCE]);
 }
 
+#[test]
+fn a_buffer_that_forgets_what_it_found_behind_missed_moves_is_caught() {
+    caught(
+        "buffer-forgets-what-it-found",
+        WorldKind::Buffer,
+        500,
+        &["every accepted record is in the acting region or in the buffer"],
+    );
+}
+
+#[test]
+fn a_buffer_that_begins_anew_in_its_own_log_is_caught() {
+    caught("buffer-begins-anew-in-its-own-log", WorldKind::Buffer, 500, &[HOLDS_ONCE]);
+}
+
 const KEPT: &str = "what was synced is there after a crash";
 const GOES_ON: &str = "offsets go on where they ended";
 const UNDAMAGED: &str = "a crash damages nothing that was synced";

@@ -2,11 +2,15 @@
 
 use leeward_sim::{WorldKind, run};
 
+fn passes(world: WorldKind, seed: u64) {
+    if let Err(failure) = run(world, seed) {
+        panic!("{failure}");
+    }
+}
+
 fn nothing_breaks(world: WorldKind, seeds: u64) {
     for seed in 1..=seeds {
-        if let Err(failure) = run(world, seed) {
-            panic!("{failure}");
-        }
+        passes(world, seed);
     }
 }
 
@@ -28,4 +32,19 @@ fn a_buffer_delivers_once_and_in_order_whoever_acts() {
 #[test]
 fn a_log_keeps_what_was_synced_whatever_the_disk_does() {
     nothing_breaks(WorldKind::Log, 100);
+}
+
+#[test]
+fn a_batch_that_arrives_behind_retention_and_a_crash_is_not_taken_for_another() {
+    passes(WorldKind::Mirror, 1_414);
+}
+
+#[test]
+fn a_checkpoint_that_the_target_fell_behind_vouches_for_nothing_written_later() {
+    passes(WorldKind::Mirror, 33_082);
+}
+
+#[test]
+fn a_lineage_that_reaches_the_disk_behind_a_newer_one_is_not_taken_up() {
+    passes(WorldKind::Buffer, 111_257);
 }

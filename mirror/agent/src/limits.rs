@@ -61,6 +61,11 @@ pub const SINK_HANDOVERS_MAX: usize = 64;
 /// Longest time that a batch may wait for its acknowledgement; then its connection is closed.
 pub const PRODUCE_WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// Longest time that a batch of a connection that is gone may take until it stands in the target's log: three times what a
+/// broker has for one. A mirror that goes on behind records that the source has deleted waits so long for what it cannot send
+/// again; what arrives later still would be taken for other records.
+pub const LATE_WITHIN: Duration = Duration::from_secs(30);
+
 /// Longest time that a question to the target may take; then it is asked again later.
 pub const QUESTION_WAIT_MAX: Duration = Duration::from_secs(10);
 

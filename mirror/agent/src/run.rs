@@ -17,7 +17,7 @@ use crate::{
     metrics::LinkMetrics,
     source::{Wants, read_all},
     status::{Board, LinkState},
-    store::{Local, MapTopic, SharedStored, write_changes},
+    store::{Local, MapReader, MapTopic, SharedStored, write_changes},
     task::{Parts, Task, Verb},
     topics::follow,
 };
@@ -86,7 +86,7 @@ impl Run {
         let (found, source) = watch::channel(None);
         let wants = Arc::new(Wants::default());
         let reading = self.end.child_token();
-        tokio::spawn(write_changes(to_write, topic, self.local.clone(), stored.clone(), inputs.clone()));
+        tokio::spawn(write_changes(to_write, topic.writer(), self.local.clone(), inputs.clone()));
         let parts = Parts {
             config: config.clone(),
             epoch: self.leave.epoch,
@@ -95,6 +95,7 @@ impl Run {
             inputs: inputs.clone(),
             changes,
             wants: wants.clone(),
+            maps: Arc::new(MapReader::new(topic, stored.clone())),
             stored,
             board: self.board.clone(),
             metrics: self.metrics.clone(),

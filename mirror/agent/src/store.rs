@@ -1,6 +1,7 @@
 //! Where a link's maps are kept: a compacted topic at the target, which is the truth, and a local copy.
 
 mod local;
+mod reader;
 mod topic;
 mod writer;
 
@@ -10,6 +11,7 @@ use leeward_mirror_core::map::{MapRecord, Run};
 use leeward_model::{PartitionIndex, SourceOffset, TargetOffset, TopicId, TopicName};
 
 pub(crate) use local::Local;
+pub(crate) use reader::MapReader;
 pub(crate) use topic::{MapTopic, SharedStored};
 pub(crate) use writer::{Change, write_changes};
 

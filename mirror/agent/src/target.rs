@@ -7,6 +7,9 @@ use leeward_wire::record::split_batches;
 use tokio::{sync::mpsc, time::timeout};
 use tracing::debug;
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
     LinkError,
     config::Begin,
@@ -93,19 +96,20 @@ async fn headers(
     Ok(found)
 }
 
-/// Gathers what a partition's mirror has to know to begin.
+/// Gathers what a partition's mirror has to know to begin. What is stored is read last: a rival stores a run before it
+/// writes the records that the run places, so that nothing below the end that was read before lacks one.
 pub(crate) async fn open(
     target: &Cluster,
     source: Option<&Cluster>,
     (source_partition, target_partition): (&TopicPartition, &TopicPartition),
-    stored: StoredPartition,
+    stored: impl Future<Output = Result<StoredPartition, LinkError>>,
 ) -> Result<Opening, LinkError> {
     let target_end = end_of(target, target_partition).await?;
     let source = match source {
         Some(source) => range(source, source_partition).await.ok(),
         None => None,
     };
-    Ok(Opening { stored, target_end, source })
+    Ok(Opening { stored: stored.await?, target_end, source })
 }
 
 /// First and next offset of a partition of the source.

@@ -33,7 +33,7 @@ use crate::{
     sink::{Outgoing, Sinks},
     source::{Want, Wants},
     status::{Board, LinkState, PartitionStatus, Watermark},
-    store::{Change, SharedStored},
+    store::{Change, MapReader, SharedStored},
     target,
 };
 use seal::Sealing;
@@ -83,7 +83,9 @@ pub(crate) struct Parts {
     pub(crate) inputs: mpsc::Sender<Input>,
     pub(crate) changes: mpsc::Sender<Change>,
     pub(crate) wants: Arc<Wants>,
+    /// What is stored, as far as it was read.
     pub(crate) stored: SharedStored,
+    pub(crate) maps: Arc<MapReader>,
     pub(crate) board: Arc<Board>,
     pub(crate) metrics: LinkMetrics,
     /// Ends what reads from the source.

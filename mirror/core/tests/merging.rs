@@ -61,6 +61,7 @@ impl Mirror {
             partition: PartitionIndex::from_wire(0).unwrap(),
             gap: GapPolicy::Stop,
             merge: MergePolicy::default(),
+            late_within: RETRY_LONGEST,
         };
         let mut mirror =
             Self { partition: Partition::new(settings), now: Instant::ZERO, fetched: 0, stopped: None };

@@ -21,6 +21,9 @@ pub struct Lineage {
     pub region: RegionName,
     /// The epoch under which the region was made the acting primary.
     pub epoch: FencingEpoch,
+    /// What is buffered from here up to `start_ordinal` stood in the region's log below `start_offset` already; the other
+    /// region may lack it.
+    pub kept_from: u64,
     /// The record that had sequence 0.
     pub start_ordinal: u64,
     /// Where the region's log ended before that record was sent.

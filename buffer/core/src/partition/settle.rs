@@ -2,9 +2,9 @@
 
 use leeward_model::{Instant, mutation::planted};
 
-use super::entry::Place;
+use super::entry::{Entry, Place};
 use super::outcome::pause_until;
-use super::{Command, Forward, Found, Gap, Grant, Lineage, Marks, Operation, Phase};
+use super::{Command, Forward, Found, Gap, Grant, Lineage, Marks, Operation, Phase, Searched};
 use crate::limits::REFUSED_PAUSE;
 
 /// Half of the sequences: what seems further ahead is behind.
@@ -24,10 +24,11 @@ impl Forward {
             .unwrap_or(Marks { replicated_to: 0, target_end: 0 });
         let before = self.trimmed_to;
         let known_end = self.forget_mirrored(marks.replicated_to);
+        let kept = self.send_kept_again();
         let maybe_sent_to = self.maybe_sent_to;
         let ambiguous = !planted("buffer-replays-without-looking")
             && self.acknowledged == 0
-            && marks.replicated_to > known_end
+            && (kept || marks.replicated_to > known_end)
             && self.entries.front().is_some_and(|entry| entry.ordinal < maybe_sent_to);
         if self.trimmed_to > before {
             commands.push(Command::Trimmed { to: self.trimmed_to });
@@ -35,11 +36,11 @@ impl Forward {
         if ambiguous {
             let candidates =
                 self.entries.iter().take_while(|entry| entry.ordinal < maybe_sent_to).cloned().collect();
-            // The target holds at most one record for each source offset.
-            let from = (marks.target_end - (marks.replicated_to - known_end)).max(0);
+            // The target holds at most one record for each source offset. What is kept may have been in it before.
+            let behind_known = (marks.target_end - (marks.replicated_to - known_end)).max(0);
+            let (from, to) = if kept { (0, None) } else { (behind_known, Some(marks.target_end)) };
             let operation = self.busy(Operation::Match);
             let region = grant.region.clone();
-            let to = Some(marks.target_end);
             commands.push(Command::Match { operation, region, from, to, candidates });
         } else {
             self.forget_lineage();
@@ -47,19 +48,19 @@ impl Forward {
         }
     }
 
-    /// Has everything looked for in the whole log of the grant's region: regions changed while nobody told us how they
-    /// hang together.
-    pub(super) fn search(&mut self, grant: &Grant, commands: &mut Vec<Command>) {
-        self.acknowledged = 0;
-        self.out = 0;
-        if self.entries.is_empty() {
-            self.forget_lineage();
-            return;
+    /// Whether records are left that stood in the lineage's log before it began. Where they stand nobody knows, so they and
+    /// all behind them are to be looked for.
+    fn send_kept_again(&mut self) -> bool {
+        let Some(lineage) = &self.lineage else { return false };
+        let Some(front) = self.entries.front_mut() else { return false };
+        let needed_from = front.ordinal.max(self.trimmed_to);
+        if needed_from >= lineage.start_ordinal {
+            return false;
         }
-        let candidates = self.entries.iter().cloned().collect();
-        let operation = self.busy(Operation::Match);
-        let region = grant.region.clone();
-        commands.push(Command::Match { operation, region, from: 0, to: None, candidates });
+        front.skip = u32::try_from(needed_from - front.ordinal).expect("less than the batch has");
+        self.maybe_sent_to = self.maybe_sent_to.max(lineage.start_ordinal);
+        self.acknowledged = 0;
+        true
     }
 
     /// Forgets the acknowledged batches that are mirrored; returns the source offset behind the last record of ours
@@ -98,6 +99,15 @@ impl Forward {
         if !self.is_current(operation) {
             return;
         }
+        self.phase = Phase::Idle;
+        let forgets = !self.crossed || planted("buffer-forgets-what-it-found");
+        let kept = if forgets { 0 } else { records };
+        self.forget_found(records - kept);
+        if self.crossed { self.found_across(kept) } else { self.forget_lineage() }
+    }
+
+    /// Forgets so many records from the first on.
+    fn forget_found(&mut self, records: u64) {
         let mut left = records;
         while let Some(entry) = self.entries.front_mut().filter(|_| left > 0) {
             let sent = u64::from(entry.sent_records());
@@ -110,16 +120,15 @@ impl Forward {
                 left = 0;
             }
         }
-        self.forget_lineage();
-        self.phase = Phase::Idle;
     }
 
-    fn forget_lineage(&mut self) {
+    pub(super) fn forget_lineage(&mut self) {
         self.lineage = None;
         self.journaled_end = self.acknowledged_end;
         self.marks = None;
         self.unsure = false;
         self.crossed = false;
+        self.searched = Searched::default();
         self.acknowledged = 0;
         self.out = 0;
         self.maybe_sent_to = 0;
@@ -133,17 +142,24 @@ impl Forward {
         let Some(grant) = self.grant.clone().filter(|_| self.is_current(operation)) else {
             return;
         };
-        let start_ordinal = self.entries.front().map_or(self.next_ordinal, super::Entry::first);
+        let kept_from = self.entries.front().map_or(self.next_ordinal, Entry::first);
+        if self.crossed && !self.begins_across(offset) {
+            return;
+        }
+        let start_ordinal = self.entries.get(self.acknowledged).map_or(self.next_ordinal, Entry::first);
+        self.maybe_sent_to = start_ordinal;
         self.acknowledged_end = offset;
         self.vouched = grant.epoch.to_wire();
         self.damage.retain(|gap| gap.ordinal >= start_ordinal);
         self.lineage = Some(Lineage {
             region: grant.region,
             epoch: grant.epoch,
+            kept_from,
             start_ordinal,
             start_offset: offset,
             gaps: std::mem::take(&mut self.damage),
         });
+        self.take_heard();
         self.phase = Phase::Idle;
     }
 
@@ -162,7 +178,7 @@ impl Forward {
 
     /// Our batches in the lineage's log, behind what was known.
     pub(super) fn looked(&mut self, operation: u64, found: &[Found]) {
-        if !self.is_current(operation) {
+        if !self.is_current(operation) || self.crossed && !self.goes_on_across(found) {
             return;
         }
         let counted: Vec<(u64, Found)> =
@@ -194,7 +210,7 @@ impl Forward {
 
     /// How many records of the lineage come before a found batch. Sequences are counted modulo 2^31, so the one nearest
     /// to the first record that is needed is meant.
-    fn count_of(&self, found: &Found) -> Option<u64> {
+    pub(super) fn count_of(&self, found: &Found) -> Option<u64> {
         let lineage = self.lineage.as_ref()?;
         let near = lineage.count_before(self.trimmed_to);
         let sequence = u64::from(found.sequence.to_wire().unsigned_abs());

@@ -26,6 +26,31 @@ pub struct Saved {
     pub vouched: u64,
 }
 
+impl Saved {
+    /// Takes a lineage that the journal holds. The newest counts, wherever it stands: one that was left while it was on its
+    /// way to the disk may come behind the one that took its place.
+    pub fn take_lineage(&mut self, lineage: Lineage) {
+        let Some(known) = &self.lineage else { return self.begin(lineage) };
+        if !lineage.replaces(known) {
+            return;
+        }
+        if (known.epoch, &known.region) == (lineage.epoch, &lineage.region) {
+            self.lineage = Some(lineage);
+        } else {
+            self.begin(lineage);
+        }
+    }
+
+    fn begin(&mut self, lineage: Lineage) {
+        *self = Self {
+            trimmed_to: self.trimmed_to.max(lineage.kept_from),
+            acknowledged_end: lineage.start_offset,
+            lineage: Some(lineage),
+            ..Self::default()
+        };
+    }
+}
+
 impl Forward {
     /// The partition after a restart: `entries` and `damage` are what the journal holds, in order.
     pub fn recovered(
@@ -37,14 +62,15 @@ impl Forward {
     ) -> Self {
         let mut forward = Self::new(trimming);
         forward.next_ordinal = next_ordinal;
-        forward.trimmed_to = saved.trimmed_to;
-        forward.damage = damage.into_iter().filter(|gap| gap.end() > saved.trimmed_to).collect();
+        let kept_from = saved.lineage.as_ref().map_or(0, |lineage| lineage.kept_from);
+        forward.trimmed_to = saved.trimmed_to.max(kept_from);
+        forward.damage = damage.into_iter().filter(|gap| gap.end() > forward.trimmed_to).collect();
         let left_out: Vec<Gap> = saved.lineage.iter().flat_map(|lineage| lineage.gaps.clone()).collect();
         for mut entry in entries {
-            if entry.end() <= saved.trimmed_to || left_out.iter().any(|gap| gap.ordinal == entry.first()) {
+            if entry.end() <= forward.trimmed_to || left_out.iter().any(|gap| gap.ordinal == entry.first()) {
                 continue;
             }
-            let trimmed = saved.trimmed_to.saturating_sub(entry.ordinal);
+            let trimmed = forward.trimmed_to.saturating_sub(entry.ordinal);
             entry.skip = u32::try_from(trimmed).expect("less than the batch has");
             forward.entries.push_back(entry);
         }
@@ -60,13 +86,16 @@ impl Forward {
         forward.unsure =
             saved.lineage.is_some() && !(forward.entries.is_empty() && forward.damage.is_empty());
         forward.maybe_sent_to = if saved.lineage.is_some() { forward.next_ordinal } else { 0 };
+        if let Some(lineage) = &saved.lineage {
+            forward.keep_below(lineage.start_ordinal, lineage.start_offset);
+        }
         forward.lineage = saved.lineage;
         forward.place(&saved.runs);
         forward
     }
 
     fn place(&mut self, runs: &[OffsetRun]) {
-        for entry in &mut self.entries {
+        for entry in self.entries.iter_mut().skip(self.acknowledged) {
             let first = entry.first();
             let run =
                 runs.iter().find(|run| run.ordinal <= first && entry.end() <= run.ordinal + run.records);
@@ -93,7 +122,7 @@ impl Forward {
             let acknowledged_end = self.journaled_end;
             return Saved { trimmed_to, lineage: Some(journaled), acknowledged_end, ..Saved::default() };
         }
-        let (runs, complete) = self.runs();
+        let (runs, complete) = self.runs(journaled.start_ordinal);
         let end_of_runs = runs.last().map(|run| run.offset.saturating_add_unsigned(run.records));
         let acknowledged_end =
             if complete { self.acknowledged_end } else { end_of_runs.unwrap_or(journaled.start_offset) };
@@ -101,10 +130,11 @@ impl Forward {
         Saved { trimmed_to, lineage: Some(journaled), acknowledged_end, runs, marks, vouched }
     }
 
-    /// Where the acknowledged batches stand, and whether that is all of them.
-    fn runs(&self) -> (Vec<OffsetRun>, bool) {
+    /// Where the acknowledged batches stand that were sent, from this ordinal on, and whether that is all of them.
+    fn runs(&self, from: u64) -> (Vec<OffsetRun>, bool) {
         let mut runs: Vec<OffsetRun> = Vec::new();
-        for entry in self.entries.range(..self.acknowledged) {
+        let acknowledged = self.entries.range(..self.acknowledged);
+        for entry in acknowledged.skip_while(|entry| entry.end() <= from) {
             let Some(offset) = entry.exact_offset() else { return (runs, false) };
             let records = u64::from(entry.sent_records());
             let run = OffsetRun { ordinal: entry.first(), offset, records };

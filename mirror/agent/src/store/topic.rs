@@ -62,11 +62,12 @@ impl MapTopic {
         Self { cluster: cluster.clone(), partition: map_topic_of(link), read_to: 0 }
     }
 
-    /// Reads what was written since the last call, by whomever.
+    /// Reads what was written since the last call, by whomever; all of it where the topic ends before that, since it was
+    /// made again or lost its end.
     pub(crate) async fn read(&mut self, stored: &Mutex<Stored>) -> Result<(), LinkError> {
         let end = self.cluster.list_offset(&self.partition, OffsetSpec::Latest).await?.offset;
         let start = self.cluster.list_offset(&self.partition, OffsetSpec::Earliest).await?.offset;
-        self.read_to = self.read_to.max(start);
+        self.read_to = if end < self.read_to { start } else { self.read_to.max(start) };
         if self.read_to >= end {
             return Ok(());
         }
@@ -106,6 +107,11 @@ impl MapTopic {
             }
         }
         Ok(())
+    }
+
+    /// The same topic, for writing beside what reads it.
+    pub(crate) fn writer(&self) -> Self {
+        Self { cluster: self.cluster.clone(), partition: self.partition.clone(), read_to: self.read_to }
     }
 
     /// Appends changes durably; tries until it succeeds or cannot.

@@ -10,7 +10,7 @@ use leeward_model::{PartitionIndex, SourceOffset, TargetOffset, TopicId, TopicNa
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use super::{Facts, Local, MapTopic, SharedStored};
+use super::{Facts, Local, MapTopic};
 use crate::{clock::wall, input::Input, limits::CHANGES_PER_BATCH_MAX};
 
 /// Wait between attempts to write to the topic.
@@ -80,7 +80,6 @@ pub(crate) async fn write_changes(
     mut changes: mpsc::Receiver<Change>,
     topic: MapTopic,
     local: Arc<Local>,
-    stored: SharedStored,
     inputs: mpsc::Sender<Input>,
 ) {
     let mut batch = Vec::new();
@@ -92,12 +91,6 @@ pub(crate) async fn write_changes(
         while let Err(error) = topic.write(&facts, wall().as_millis()).await {
             warn!(%error, "map is not written");
             tokio::time::sleep(RETRY).await;
-        }
-        {
-            let mut stored = stored.lock();
-            for (topic, partition, record) in &facts {
-                stored.apply(*topic, *partition, record.clone());
-            }
         }
         if let Err(error) = local.write(&facts) {
             warn!(%error, "local copy of the map is not written");

@@ -2,18 +2,17 @@
 
 use leeward_client::{Fetched, TopicSelection};
 use leeward_mirror_core::partition::{self, Event, MergePolicy, Settings, Start};
-use leeward_model::{PartitionIndex, SourceOffset, TargetOffset, TopicPartition};
+use leeward_model::{PartitionIndex, SourceOffset, TopicPartition};
 use leeward_wire::record::split_batches;
-use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::{Task, slot::Slot};
 use crate::{
-    LinkError,
     heartbeat::newest,
     input::{Input, MirroredTopic, Opening},
-    store::{Change, MapTopic, Stored, StoredPartition},
+    limits::LATE_WITHIN,
+    store::{Change, StoredPartition},
     target,
 };
 
@@ -78,10 +77,11 @@ impl Task {
             partition: index,
             gap: config.gap,
             merge: MergePolicy::default(),
+            late_within: LATE_WITHIN,
         };
         self.by_key.insert((topic.source_id, index), partition.clone());
         self.slots.insert(partition.clone(), Slot::new(topic.clone(), index, settings));
-        self.open(partition, false);
+        self.open(partition);
     }
 
     /// Opens the partitions that could not begin yet.
@@ -94,41 +94,28 @@ impl Task {
             .map(|(partition, _)| partition.clone())
             .collect();
         for partition in found {
-            self.open(&partition, false);
+            self.open(&partition);
         }
     }
 
     /// Another process on this link has written: what is stored is read again.
     pub(super) fn reload(&mut self, partition: &TopicPartition) {
         warn!(link = %self.parts.config.name, %partition, "another process writes on this link");
-        self.open(partition, true);
+        self.open(partition);
     }
 
-    fn open(&mut self, partition: &TopicPartition, read_again: bool) {
+    fn open(&mut self, partition: &TopicPartition) {
         let Some(slot) = self.slots.get_mut(partition) else { return };
         slot.opening = true;
         let key = (slot.topic.source_id, slot.index);
         let pair = (partition.clone(), slot.target());
-        let stored = self.parts.stored.lock().partitions.get(&key).cloned().unwrap_or_default();
-        let link = self.parts.config.name.clone();
+        let maps = self.parts.maps.clone();
         let (cluster, source) = (self.parts.target.clone(), self.parts.source.borrow().clone());
         let inputs = self.parts.inputs.clone();
         tokio::spawn(async move {
-            let fresh = async || {
-                let fresh = Mutex::new(Stored::default());
-                MapTopic::existing(&cluster, &link).read(&fresh).await?;
-                Ok::<_, LinkError>(fresh.into_inner().partitions.remove(&key).unwrap_or_default())
-            };
-            let gathered = async {
-                let stored = if read_again { fresh().await? } else { stored };
-                let mut opening = target::open(&cluster, source.as_ref(), (&pair.0, &pair.1), stored).await?;
-                if opening.stored.runs.is_empty() && opening.target_end > TargetOffset::FIRST {
-                    // Another process on this link may have begun it: runs are written before records are.
-                    opening.stored = fresh().await?;
-                }
-                Ok(opening)
-            };
-            let gathered: Result<Opening, LinkError> = gathered.await;
+            let stored = Box::pin(maps.partition(key));
+            let opening = target::open(&cluster, source.as_ref(), (&pair.0, &pair.1), stored);
+            let gathered = Box::pin(opening).await;
             let partition = pair.0.clone();
             let input = match gathered {
                 Ok(opening) => Input::Opened { partition, opening },

@@ -1,5 +1,7 @@
 //! The machine's state, and the one place where events enter it.
 
+use std::time::Duration;
+
 use leeward_model::{
     Instant, LinkName, PartitionIndex, Sequence, SourceOffset, TargetOffset, TopicId, mutation::planted,
 };
@@ -30,6 +32,8 @@ pub struct Settings {
     pub partition: PartitionIndex,
     pub gap: GapPolicy,
     pub merge: MergePolicy,
+    /// How long a batch of a connection that is gone may take to arrive.
+    pub late_within: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +76,51 @@ pub struct Standing {
     pub runs: usize,
 }
 
+/// Batches that another process sent, or that were given up, and that may still arrive.
+///
+/// As long as the source has their records, the sequences tell them from their repeats. Once it has deleted them nothing else
+/// can be put in their place before it is known whether they are there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Late {
+    now: Instant,
+    /// `None` before the start.
+    until: Option<Instant>,
+    /// Whether the target's end was asked for since.
+    asked: bool,
+    /// The source cannot be read on before that is answered.
+    awaited: bool,
+}
+
+impl Late {
+    /// Something may be late from now on.
+    pub(super) fn begin(&mut self, late_within: Duration) {
+        *self =
+            Self { now: self.now, until: Some(self.now.after(late_within)), asked: false, awaited: false };
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// Whether nothing can be late any more; waits for it where it can.
+    pub(super) fn none(&mut self) -> bool {
+        self.awaited |= !self.asked;
+        !self.awaited
+    }
+
+    /// It is known where the target ends.
+    pub(super) fn settled(&mut self) {
+        self.awaited &= !self.asked;
+    }
+
+    /// Whether the time is over, and the target is to be asked what came.
+    fn is_over(&mut self) -> bool {
+        let over = self.awaited && !self.asked && self.until.is_none_or(|until| until <= self.now);
+        self.asked |= over;
+        over
+    }
+}
+
 /// One partition's mirror.
 #[derive(Clone, Debug)]
 pub struct Partition {
@@ -100,6 +149,7 @@ pub struct Partition {
     pub(super) taken: bool,
     pub(super) checkpointed: TargetOffset,
     checkpoint_due: Instant,
+    pub(super) late: Late,
 }
 
 impl Partition {
@@ -125,12 +175,14 @@ impl Partition {
             taken: false,
             checkpointed: TargetOffset::FIRST,
             checkpoint_due: Instant::ZERO,
+            late: Late { now: Instant::ZERO, until: None, asked: false, awaited: false },
         }
     }
 
     /// Takes one event and returns what is to be done, in order.
     pub fn on(&mut self, event: Event, now: Instant) -> Vec<Command> {
         let mut commands = Vec::new();
+        self.late.now = now;
         if matches!(self.phase, Phase::Sealed | Phase::Stopped(_)) {
             return commands;
         }
@@ -165,6 +217,7 @@ impl Partition {
     /// The position to fetch next; `None` while nothing should be fetched.
     pub fn wanted(&self) -> Option<SourceOffset> {
         let over = matches!(self.phase, Phase::Starting | Phase::Sealed | Phase::Stopped(_));
+        let over = over || self.late.awaited;
         let full = self.queue.bytes() >= QUEUED_BYTES_MAX;
         let cursors = self.cursors.filter(|_| !over && !full && self.stopping.is_none())?;
         let more = match self.goal {
@@ -211,6 +264,7 @@ impl Partition {
     pub fn standing(&self) -> Standing {
         let (state, stopped) = match &self.phase {
             Phase::Starting => ("starting", None),
+            Phase::Active if self.late.awaited => ("settling", None),
             Phase::Active => ("active", None),
             Phase::Settling | Phase::Pausing { .. } | Phase::Asking(_) | Phase::Auditing { .. } => {
                 ("settling", None)
@@ -258,6 +312,9 @@ impl Partition {
 
     fn tick(&mut self, now: Instant, todo: &mut Vec<Command>) {
         if matches!(&self.phase, Phase::Pausing { until } if *until <= now) {
+            self.ask(todo);
+        }
+        if self.phase == Phase::Active && self.queue.is_empty() && self.late.is_over() {
             self.ask(todo);
         }
         if self.cursors.is_some() && self.checkpoint_due <= now && self.checkpointed < self.target_end {

@@ -91,6 +91,7 @@ impl Partition {
     pub(super) fn overrun(&mut self, from: SourceOffset, to: SourceOffset, todo: &mut Vec<Command>) {
         match self.settings.gap {
             GapPolicy::Stop => self.stop_after_queue(StopReason::RetentionOverrun { from, to }),
+            GapPolicy::Continue if !self.late.none() => {}
             GapPolicy::Continue => {
                 todo.push(Command::Emit(Notice::Lost { from, to }));
                 self.skip(to);

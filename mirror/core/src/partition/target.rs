@@ -62,6 +62,8 @@ impl Partition {
         self.start = Some(start);
         if checked > end {
             todo.push(Command::Emit(Notice::TargetTruncated { from: end, to: checked }));
+            // Before a run that says otherwise of what lies between.
+            self.persist(Changes::default(), Some(end), todo);
         }
         self.target_end = checked.min(end);
         self.audit(end, todo);
@@ -92,9 +94,8 @@ impl Partition {
         self.checkpointed = start.checkpoint.unwrap_or(end).min(end);
         self.lineage = self.map.lineage();
         self.phase = Phase::Active;
-        if start.checkpoint.is_some_and(|checkpoint| checkpoint > end) {
-            // What is written from here on was not looked at, whatever stood there before.
-            self.persist(Changes::default(), Some(end), todo);
+        if !self.late.has_begun() {
+            self.late.begin(self.settings.late_within);
         }
         todo.push(Command::Emit(Notice::Active { from: position, target_end: end }));
         if let Some(log_start) = start.source_log_start.filter(|log_start| *log_start > position) {
@@ -262,6 +263,7 @@ impl Partition {
 
     /// It is known where the target ends and whose everything below is.
     fn settled(&mut self, end: TargetOffset, todo: &mut Vec<Command>) {
+        self.late.settled();
         if self.cursors.is_none() {
             return self.begin(end, todo);
         }
@@ -276,6 +278,7 @@ impl Partition {
     /// Reads again from what the target has.
     fn resume(&mut self, end: TargetOffset, todo: &mut Vec<Command>) {
         self.taken = false;
+        self.late.begin(self.settings.late_within);
         self.queue.clear();
         self.map.cut(end);
         let Some(position) = self.map.resume_at(end) else {

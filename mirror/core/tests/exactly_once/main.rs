@@ -2,7 +2,10 @@
 //! is doubled, and every offset translates exactly.
 #![allow(clippy::unwrap_used)]
 
+mod late;
 mod model;
+
+use std::time::Duration;
 
 use leeward_mirror_core::limits::RETRY_LONGEST;
 use leeward_mirror_core::map::{NotThere, Run, Translation};
@@ -132,6 +135,7 @@ fn where_nothing_was_written_yet_the_next_position_is_exact() {
         partition: PartitionIndex::from_wire(0).unwrap(),
         gap: GapPolicy::Stop,
         merge: MergePolicy::default(),
+        late_within: Duration::from_secs(2),
     });
     let before = mirror.to_target(source(5));
     let start = Start {
@@ -157,6 +161,7 @@ fn a_start_that_has_to_ask_again_and_finds_more_reads_the_map_again() {
         partition: PartitionIndex::from_wire(0).unwrap(),
         gap: GapPolicy::Stop,
         merge: MergePolicy::default(),
+        late_within: Duration::from_secs(2),
     });
     let start = Start {
         runs: vec![Run { source: source(0), target: target(0), foreign_before: 0, anchor: true }],
@@ -174,36 +179,6 @@ fn a_start_that_has_to_ask_again_and_finds_more_reads_the_map_again() {
     let commands = mirror.on(Event::TargetEnd { question, end: target(5) }, Instant::ZERO);
 
     assert!(matches!(commands[..], [Command::Reload]), "{commands:?}");
-}
-
-/// Records that are written where others were lost were not looked at, so no later start may trust what was seen there before.
-#[test]
-fn a_start_that_finds_a_shorter_target_takes_the_checkpoint_back() {
-    let mut mirror = Partition::new(Settings {
-        link: LinkName::new("a-to-b").unwrap(),
-        topic: TopicId::from_wire([7; 16]).unwrap(),
-        partition: PartitionIndex::from_wire(0).unwrap(),
-        gap: GapPolicy::Continue,
-        merge: MergePolicy::default(),
-    });
-    let start = Start {
-        runs: vec![Run { source: source(0), target: target(0), foreign_before: 0, anchor: true }],
-        checkpoint: Some(target(9)),
-        target_end: target(4),
-        source_log_start: Some(source(0)),
-        begin_at: Some(source(0)),
-    };
-
-    let commands = mirror.on(Event::Started(start), Instant::ZERO);
-
-    let stored: Vec<_> = commands
-        .iter()
-        .filter_map(|command| match command {
-            Command::PersistRuns { checkpoint, .. } => *checkpoint,
-            _ => None,
-        })
-        .collect();
-    assert_eq!(stored, [target(4)]);
 }
 
 #[test]

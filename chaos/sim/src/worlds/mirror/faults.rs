@@ -5,6 +5,7 @@ use std::time::Duration;
 use leeward_mirror_core::partition::{Event, GapPolicy};
 use leeward_wire::ErrorCode;
 
+use super::process::LATE_MAX_MS;
 use super::{FINISH_WITHIN, Happening, MirrorWorld};
 use crate::run::Violation;
 use crate::trace;
@@ -35,7 +36,7 @@ impl MirrorWorld {
             5 => self.refuse(who),
             6 | 7 => self.change_leader(),
             8 => self.source_dark_until = now + self.schedule.random.millis(100, 1_500),
-            9 if self.settings.gap == GapPolicy::Continue && self.nothing_under_way() => {
+            9 if self.settings.gap == GapPolicy::Continue => {
                 self.source.retain(&mut self.schedule.random);
             }
             10 | 11 if self.foreigners && !self.store.runs.is_empty() && self.target.committed() > 0 => {
@@ -45,17 +46,6 @@ impl MirrorWorld {
             _ => {}
         }
         Ok(())
-    }
-
-    /// Where retention passes a batch that was read and has not arrived, and its process crashes, the next one takes other records
-    /// for those that arrive late: `docs/simulation.md` lists it as a known limit.
-    fn nothing_under_way(&self) -> bool {
-        let end = self.target.end();
-        self.target.committed() == end
-            && self.connections.values().all(|connection| connection.sent.is_empty())
-            && self.processes.iter().all(|process| {
-                process.partition.target_end().to_wire() == end && process.partition.queued_bytes() == 0
-            })
     }
 
     /// Some of what was under way to the store and to the target arrives all the same.
@@ -89,7 +79,8 @@ impl MirrorWorld {
     fn drop_connection(&mut self, who: usize) {
         let now = self.schedule.now();
         let id = self.processes[who].connection;
-        let late = self.schedule.random.mostly_short(1, 4_000);
+        let late_max = if self.settings.gap == GapPolicy::Continue { LATE_MAX_MS } else { 4_000 };
+        let late = self.schedule.random.mostly_short(1, late_max);
         let connection = self.connections.get_mut(&id).expect("a process has a connection");
         connection.owner = None;
         connection.answers.clear();

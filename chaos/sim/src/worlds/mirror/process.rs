@@ -11,6 +11,12 @@ use leeward_wire::record::RecordBatch;
 
 use crate::schedule::{Clock, Wire};
 
+/// How long a mirror that goes on behind retention waits for batches that were sent before. There they arrive within
+/// [`LATE_MAX_MS`], and are on all replicas within [`REPLICATING_MAX_MS`] more.
+const LATE_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const LATE_MAX_MS: u64 = 900;
+pub(super) const REPLICATING_MAX_MS: u64 = 800;
+
 /// What is durable about the partition, for whoever runs its mirror.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Store {
@@ -85,6 +91,7 @@ pub(super) fn settings(gap: GapPolicy, merge: MergePolicy) -> Settings {
         partition: PartitionIndex::from_wire(0).expect("a legal index"),
         gap,
         merge,
+        late_within: LATE_WITHIN,
     }
 }
 

@@ -16,13 +16,6 @@ pub(super) enum Answer {
     OutOfRange { log_start: SourceOffset, log_end: SourceOffset },
 }
 
-impl Answer {
-    /// Whether it has records that the source has deleted since.
-    pub(super) fn is_older_than(&self, source: &Source) -> bool {
-        matches!(self, Self::Fetched(fetched) if fetched.from.to_wire() < source.log_start)
-    }
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Source {
     batches: Vec<RecordBatch>,

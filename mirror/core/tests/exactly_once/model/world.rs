@@ -38,6 +38,7 @@ impl Mirror {
             partition: PartitionIndex::from_wire(0).unwrap(),
             gap: GapPolicy::Stop,
             merge,
+            late_within: Duration::from_secs(2),
         };
         Self {
             partition: Partition::new(settings),
