@@ -79,7 +79,7 @@ fn a_mirror_that_starts_with_an_older_map_is_caught() {
     caught(
         "mirror-starts-with-an-older-map",
         WorldKind::Mirror,
-        1_000,
+        200,
         &[TRANSLATES, STORED_MAP, ONCE_IN_ORDER, GETS_ON],
     );
 }
