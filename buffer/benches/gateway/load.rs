@@ -1,10 +1,11 @@
 //! Many idempotent producers, each with its own connection and several batches on their way.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use leeward_client::{Acks, ClientConfig, Cluster, Lane, NewTopic, PendingProduce};
+use futures::{StreamExt, stream::FuturesOrdered};
+use leeward_client::{Acks, ClientConfig, Cluster, Lane, NewTopic};
 use leeward_model::{PartitionIndex, ProducerIdentity, Sequence, TopicName, TopicPartition};
 use leeward_wire::record::{BatchBuilder, Compression, Patch, RecordBatch};
 use tokio::time::{Instant, sleep_until};
@@ -104,29 +105,35 @@ async fn produce(
     let mut next_at = Instant::now();
     let mut sequence = Sequence::FIRST;
     let mut seen = Seen::default();
-    let mut open: VecDeque<(Instant, PendingProduce)> = VecDeque::new();
+    let mut open = FuturesOrdered::new();
     loop {
-        while open.len() < plan.window && Instant::now() < until {
-            if let Some(pause) = pause {
-                sleep_until(next_at).await;
-                next_at += pause;
+        let more = open.len() < plan.window && next_at < until && Instant::now() < until;
+        tokio::select! {
+            biased;
+            Some((sent_at, acked_at)) = open.next(), if !open.is_empty() => {
+                if (from..until).contains(&acked_at) {
+                    let took: Duration = acked_at - sent_at;
+                    seen.micros.push(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+                }
             }
-            let batch = template.patched(Patch {
-                producer_id: identity.id.to_wire(),
-                producer_epoch: identity.epoch.to_wire(),
-                base_sequence: sequence.to_wire(),
-                ..Patch::default()
-            });
-            sequence = sequence.after(u32::try_from(plan.records).expect("few records"));
-            let sent_at = Instant::now();
-            let pending = cluster.submit_produce_on(lane, &partition, &batch, Acks::All, PATIENCE).await;
-            open.push_back((sent_at, pending.expect("the gateway is there")));
-        }
-        let Some((sent_at, pending)) = open.pop_front() else { return seen };
-        pending.ack().await.expect("the gateway takes every batch");
-        let now = Instant::now();
-        if (from..until).contains(&now) {
-            seen.micros.push(u64::try_from((now - sent_at).as_micros()).unwrap_or(u64::MAX));
+            () = sleep_until(next_at), if more => {
+                next_at += pause.unwrap_or_default();
+                let batch = template.patched(Patch {
+                    producer_id: identity.id.to_wire(),
+                    producer_epoch: identity.epoch.to_wire(),
+                    base_sequence: sequence.to_wire(),
+                    ..Patch::default()
+                });
+                sequence = sequence.after(u32::try_from(plan.records).expect("few records"));
+                let sent_at = Instant::now();
+                let pending = cluster.submit_produce_on(lane, &partition, &batch, Acks::All, PATIENCE).await;
+                let pending = pending.expect("the gateway is there");
+                open.push_back(async move {
+                    pending.ack().await.expect("the gateway takes every batch");
+                    (sent_at, Instant::now())
+                });
+            }
+            else => return seen,
         }
     }
 }

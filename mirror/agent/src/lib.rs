@@ -13,6 +13,7 @@ mod inverse;
 pub mod limits;
 mod link;
 mod metrics;
+mod pace;
 mod run;
 mod service;
 mod sink;

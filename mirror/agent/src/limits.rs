@@ -39,8 +39,11 @@ pub const FETCH_WAIT_MAX: Duration = Duration::from_millis(250);
 /// with each answer without records.
 pub const FETCH_WAIT_MIN: Duration = Duration::from_millis(2);
 
-/// Least time between two fetches of one source broker while its answers are small: a broker's work is by the request.
+/// Time between two fetches of one source broker, on average, while its answers are small.
 pub const FETCH_PACE: Duration = Duration::from_millis(1);
+
+/// Fetches that may come sooner. When reached, the next waits for its time.
+pub const FETCH_BURST: u32 = 4;
 
 /// Bytes below which an answer is small.
 pub const SMALL_ANSWER_BYTES: usize = 64 << 10;

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
-    time::Duration,
 };
 
 use leeward_client::{Cluster, FetchFrom, FetchPlan, Fetched, Fetcher, Isolation};
@@ -20,7 +19,8 @@ use tracing::debug;
 use crate::{
     appetite::Appetite,
     input::Input,
-    limits::{FETCH_PACE, FETCH_RETRY, FETCH_WAIT_MAX, FETCH_WAIT_MIN, SMALL_ANSWER_BYTES},
+    limits::{FETCH_RETRY, FETCH_WAIT_MAX, FETCH_WAIT_MIN, SMALL_ANSWER_BYTES},
+    pace::Pace,
     target::range,
 };
 
@@ -82,6 +82,7 @@ impl Reader {
         let mut fetcher = Fetcher::new(&self.cluster, broker);
         let mut appetite = Appetite::LEAST;
         let mut patience = FETCH_WAIT_MIN;
+        let mut pace = Pace::new(Instant::now());
         loop {
             let changed = self.wants.changed.notified();
             let (asked, some_withheld) = self.set_positions(&mut fetcher, broker, appetite.partition_bytes());
@@ -96,16 +97,18 @@ impl Reader {
                 ..FetchPlan::default()
             };
             let asked_at = Instant::now();
+            pace.asked(asked_at);
             match fetcher.fetch(&plan).await {
                 Ok(answers) => {
                     let answered = answers.iter().map(|answer| answer.records.len()).sum();
                     appetite = appetite.after(answered, asked_at.elapsed());
-                    let pace = if answered < SMALL_ANSWER_BYTES { FETCH_PACE } else { Duration::ZERO };
                     patience = if answered > 0 { FETCH_WAIT_MIN } else { FETCH_WAIT_MAX.min(2 * patience) };
                     if !self.tell(asked, answers).await {
                         return;
                     }
-                    tokio::time::sleep_until(asked_at + pace).await;
+                    if answered < SMALL_ANSWER_BYTES && pace.next_at() > Instant::now() {
+                        tokio::time::sleep_until(pace.next_at()).await;
+                    }
                 }
                 Err(error) => {
                     debug!(broker, %error, "fetch failed");
