@@ -114,6 +114,23 @@ impl State {
         }
     }
 
+    /// Whether the region's agent keeps to a lease: it serves, or is about to. Nobody writes there before its agent knows.
+    pub fn is_leased(&self, region: &RegionName) -> bool {
+        let about_to = |running: &Operation| match running.stage {
+            Stage::Fencing { .. } | Stage::Draining { .. } | Stage::Promoting { .. } => running.to == *region,
+            Stage::Aborting { .. } => running.from == *region,
+            Stage::Redirecting { .. }
+            | Stage::Verifying { .. }
+            | Stage::Sealing { .. }
+            | Stage::Quarantining { .. }
+            | Stage::Recreating
+            | Stage::Relinking { .. }
+            | Stage::CatchingUp
+            | Stage::Over(_) => false,
+        };
+        self.serving.as_ref() == Some(region) || self.operation.as_ref().is_some_and(about_to)
+    }
+
     /// The operation that this key started.
     pub fn operation_of(&self, key: &IdempotencyKey) -> Option<OperationId> {
         self.keys.iter().find(|(known, _)| known == key).map(|(_, operation)| *operation)
