@@ -104,7 +104,7 @@ impl State {
                 | Stage::Verifying { .. }
                 | Stage::Sealing { .. }
                 | Stage::Quarantining { .. }
-                | Stage::Recreating => return true,
+                | Stage::Recreating { .. } => return true,
                 Stage::Over(_) => {}
             }
         }
@@ -123,7 +123,7 @@ impl State {
             | Stage::Verifying { .. }
             | Stage::Sealing { .. }
             | Stage::Quarantining { .. }
-            | Stage::Recreating
+            | Stage::Recreating { .. }
             | Stage::Relinking { .. }
             | Stage::CatchingUp
             | Stage::Over(_) => false,
@@ -262,12 +262,16 @@ impl State {
     /// A resync that is given up for another starts over with new topics, once its tail is safe or discarded.
     fn resync_again(&self, tail: TailPolicy) -> Stage {
         let given_up = self.operation.as_ref().map(|running| &running.stage);
-        if let Some(Stage::Quarantining { divergence }) = given_up
-            && tail == TailPolicy::Quarantine
-        {
-            return Stage::Quarantining { divergence: divergence.clone() };
+        match given_up {
+            Some(Stage::Quarantining { divergence } | Stage::Recreating { unkept: divergence }) => {
+                if tail == TailPolicy::Quarantine && !divergence.tails.is_empty() {
+                    Stage::Quarantining { divergence: divergence.clone() }
+                } else {
+                    Stage::Recreating { unkept: divergence.clone() }
+                }
+            }
+            Some(_) | None => Stage::Recreating { unkept: Divergence::default() },
         }
-        Stage::Recreating
     }
 
     fn intend(&mut self, id: EffectId, effect: &Effect) -> Result<(), Inconsistent> {
@@ -350,8 +354,8 @@ impl State {
                 self.fence_returned(&running.from, running.epoch, positions, seal);
                 Stage::Over(OperationResult::Completed)
             }
-            (Stage::Quarantining { .. }, _, _) => Stage::Recreating,
-            (Stage::Recreating, _, _) => Stage::Relinking { unsealed: false, resume: Vec::new() },
+            (Stage::Quarantining { .. }, _, _) => Stage::Recreating { unkept: Divergence::default() },
+            (Stage::Recreating { .. }, _, _) => Stage::Relinking { unsealed: false, resume: Vec::new() },
             (Stage::Relinking { resume, .. }, _, Effect::UnsealRegion { .. }) => {
                 Stage::Relinking { unsealed: true, resume }
             }

@@ -47,3 +47,20 @@ fn a_failback_that_is_asked_for_again_keeps_the_tail_all_the_same() {
     let open: Vec<&str> = world.open.values().map(Effect::name).collect();
     assert_eq!(open, ["quarantine"]);
 }
+
+#[test]
+fn a_tail_that_was_to_be_discarded_is_kept_where_somebody_asks_for_that_in_time() {
+    let mut world = World::failed_over();
+    for place in ["a", "b", "w"] {
+        world.reaches.insert((place, "a"), true);
+    }
+    world.rounds(1);
+    world.succeed("seal-region");
+    let back = |tail| Verb::Failback { to: name("a"), tail, then_switchover: false };
+    world.request(back(TailPolicy::Discard), None).expect("taken");
+
+    world.request(back(TailPolicy::Quarantine), None).expect("taken");
+
+    let open: Vec<&str> = world.open.values().map(Effect::name).collect();
+    assert_eq!(open, ["quarantine"]);
+}
