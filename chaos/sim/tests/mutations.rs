@@ -106,12 +106,7 @@ fn a_planned_move_that_drains_as_far_as_it_came_is_caught() {
 
 #[test]
 fn a_failback_that_keeps_no_tail_is_caught() {
-    caught(
-        "failover-keeps-no-tail",
-        WorldKind::Failover,
-        60,
-        &["no topic is made anew before its tail is kept"],
-    );
+    caught("failover-keeps-no-tail", WorldKind::Failover, 60, &[TAIL_KEPT]);
 }
 
 #[test]
@@ -121,6 +116,39 @@ fn a_statement_that_tells_less_than_was_lost_is_caught() {
         WorldKind::Failover,
         60,
         &["the loss statement tells the truth"],
+    );
+}
+
+const TAIL_KEPT: &str = "no topic is made anew before its tail is kept";
+const LEASE_STOPS: &str = "a region whose lease is over takes no write";
+
+#[test]
+fn a_failover_that_takes_a_lease_for_over_at_once_is_caught() {
+    caught("failover-takes-a-lease-for-over-at-once", WorldKind::Failover, 60, &[LEASE_STOPS]);
+}
+
+#[test]
+fn an_agent_that_stays_open_when_its_lease_runs_out_is_caught() {
+    caught("agent-stays-open-when-its-lease-runs-out", WorldKind::Failover, 60, &[LEASE_STOPS]);
+}
+
+#[test]
+fn a_failover_that_opens_a_region_before_its_agent_knows_is_caught() {
+    caught(
+        "failover-opens-a-region-before-its-agent-knows",
+        WorldKind::Failover,
+        60,
+        &["no region takes writes before its agent keeps to a lease"],
+    );
+}
+
+#[test]
+fn a_failover_that_believes_a_seal_that_may_be_lifted_is_caught() {
+    caught(
+        "failover-believes-a-seal-that-may-be-lifted",
+        WorldKind::Failover,
+        60,
+        &[TAIL_KEPT, "a fenced region takes no write", "a planned switchover loses nothing"],
     );
 }
 

@@ -1,31 +1,30 @@
 //! A region's agent: probes both regions from its place, holds its region's lease, and seals the region when the
 //! lease runs out or the controller says so.
 
-mod duty;
-
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use leeward_failover_core::{LevelRule, Probe};
-use leeward_model::RegionName;
+use leeward_failover_core::{
+    Act, Before, Duty, Instruction, Keeping, LevelRule, Probe, Role, SealEvidence, Sealing,
+};
+use leeward_model::{FencingEpoch, Instant, RegionName};
 use leeward_proto::{
-    region::{AgentReport, ProbeReport, region_client::RegionClient},
+    region::{AgentInstruction, AgentReport, ProbeReport, SealReport, region_client::RegionClient},
     transport::{Peer, PeerError},
 };
 use parking_lot::Mutex;
 use tokio::{
     sync::mpsc,
     task::JoinHandle,
-    time::{Instant, MissedTickBehavior, interval, sleep},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
-use self::duty::{Duty, Sealing};
 use crate::{
-    clock::BootClock,
+    clock::{BootClock, Clock},
     config::AgentConfig,
-    fencer::Fencer,
+    fencer::{FenceError, Fencer},
     limits::{AGENT_RECONNECT_AFTER, LEASE_NOTES_PER_LEASE, LINK_ASK_TIMEOUT, MAILBOX, STREAM_BUFFER},
     log::{LogError, RedbLog},
     probes::{self, Sample},
@@ -60,7 +59,7 @@ impl Agent {
         let own = config.clusters.iter().find(|(region, _)| *region == config.region);
         let own = own.ok_or_else(|| AgentError::NoOwnCluster { region: config.region.clone() })?;
         let notes = RedbLog::open(&config.data)?;
-        let served = notes.serves(&config.region)?;
+        let role = notes.role(&config.region)?;
         let boot = BootClock::of_this_boot();
         let left = notes.lease(&config.region)?.map_or(Duration::ZERO, |end| boot.until(&end));
         let sealing = if notes.sealed(&config.region)?.is_empty() { Sealing::Open } else { Sealing::Begun };
@@ -74,16 +73,20 @@ impl Agent {
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         let (samples, inbox) = mpsc::channel(MAILBOX);
         probes::start(&config.region, &config.clusters, &config.detect, &samples, &tasks, &shutdown);
-        let duty = Arc::new(Mutex::new(Duty::new(served, left, sealing, config.lease, Instant::now())));
+        let clock = Clock::start();
+        let keeping = Keeping { lease: config.lease, seals_itself: config.seals_itself };
+        let duty = Duty::new(keeping, Before { role, left, sealing }, clock.now().monotonic);
+        let keeper = Arc::new(Mutex::new(Keeper { duty, seen: String::new() }));
         let round =
             config.detect.values().map(|rule: &LevelRule| rule.every).min().unwrap_or(LINK_ASK_TIMEOUT);
         let exchange = Exchange {
             region: config.region.clone(),
             round,
-            duty: Arc::clone(&duty),
+            keeper: Arc::clone(&keeper),
+            clock,
             controller,
             notes,
-            served,
+            role,
             boot,
             lease: config.lease,
             noted_until: None,
@@ -91,7 +94,7 @@ impl Agent {
             tasks: tasks.clone(),
         };
         tasks.spawn(until(shutdown.clone(), exchange.run(inbox)));
-        tasks.spawn(until(shutdown.clone(), guard(fencer, duty, config.seals_itself, round)));
+        tasks.spawn(until(shutdown.clone(), guard(fencer, keeper, clock, round)));
         tasks.close();
         Ok(Self { shutdown, tasks })
     }
@@ -111,14 +114,35 @@ async fn until(shutdown: CancellationToken, work: impl Future<Output = ()>) {
     }
 }
 
+/// What is to be done to the region, and what was seen when it was done last.
+struct Keeper {
+    duty: Duty,
+    seen: String,
+}
+
+impl Keeper {
+    fn report(&self) -> SealReport {
+        let taken = self.duty.taken();
+        let epoch = taken.map_or(0, |taken| taken.epoch.to_wire());
+        let sealed = self.duty.sealing() == Sealing::Complete;
+        let kept = taken.is_some_and(|taken| taken.role.seal);
+        SealReport { epoch, sealed, seen: self.seen.clone(), kept }
+    }
+
+    fn needs_lease(&self) -> bool {
+        !self.duty.taken().is_some_and(|taken| taken.role.serves)
+    }
+}
+
 struct Exchange {
     region: RegionName,
     round: Duration,
-    duty: Arc<Mutex<Duty>>,
+    keeper: Arc<Mutex<Keeper>>,
+    clock: Clock,
     controller: Peer,
     notes: RedbLog,
-    /// Whether the notes say that the region serves.
-    served: bool,
+    /// What the notes say that the region is.
+    role: Role,
     boot: BootClock,
     lease: Duration,
     /// The end of the lease that was noted last.
@@ -160,7 +184,7 @@ impl Exchange {
                         sent.pop_front();
                     }
                     if let Some((_, sent_at)) = sent.front().filter(|(number, _)| *number == instruction.number) {
-                        self.duty.lock().take(&instruction, *sent_at);
+                        self.take(&instruction, *sent_at);
                         self.note();
                         self.note_lease();
                     }
@@ -171,15 +195,16 @@ impl Exchange {
                     while let Ok(sample) = samples.try_recv() {
                         probes.push(probe_report(sample));
                     }
-                    let (seal, new) = {
-                        let duty = self.duty.lock();
-                        (Some(duty.report()), duty.is_new())
+                    let (seal, needs_lease) = {
+                        let keeper = self.keeper.lock();
+                        (Some(keeper.report()), keeper.needs_lease())
                     };
                     if sent.len() == STREAM_BUFFER {
                         sent.pop_front();
                     }
-                    sent.push_back((number, Instant::now()));
-                    let report = AgentReport { agent: self.region.to_string(), number, probes, seal, new };
+                    sent.push_back((number, self.clock.now().monotonic));
+                    let agent = self.region.to_string();
+                    let report = AgentReport { agent, number, probes, seal, needs_lease };
                     if reports.try_send(report).is_err() {
                         return Ok(());
                     }
@@ -188,14 +213,22 @@ impl Exchange {
         }
     }
 
-    /// Notes durably whether the region serves, for the process after this one.
+    fn take(&self, word: &AgentInstruction, sent_at: Instant) {
+        // Epochs begin at 1: a word without one is nobody's.
+        let Some(epoch) = FencingEpoch::from_wire(word.epoch) else { return };
+        let role = Role { serves: word.serves, seal: word.seal };
+        let lease = (word.lease_millis > 0).then(|| Duration::from_millis(word.lease_millis));
+        self.keeper.lock().duty.take(&Instruction { epoch, role, lease }, sent_at);
+    }
+
+    /// Notes durably what the region is, for the process after this one.
     fn note(&mut self) {
-        let Some(serves) = self.duty.lock().serves() else { return };
-        if serves == self.served {
+        let Some(role) = self.keeper.lock().duty.role() else { return };
+        if role == self.role {
             return;
         }
-        match self.notes.note_serving(&self.region, serves) {
-            Ok(()) => self.served = serves,
+        match self.notes.note_role(&self.region, role) {
+            Ok(()) => self.role = role,
             Err(error) => warn!(region = %self.region, %error, "role was not noted"),
         }
     }
@@ -203,13 +236,13 @@ impl Exchange {
     /// Notes durably when the lease ends, so that the process after this one stops no later than the controller thinks.
     /// A note that is late or missing only lets it stop sooner.
     fn note_lease(&mut self) {
-        let Some(until) = self.duty.lock().lease_until() else { return };
+        let Some(until) = self.keeper.lock().duty.lease_until() else { return };
         let step = self.lease / LEASE_NOTES_PER_LEASE;
-        let due = self.noted_until.is_none_or(|noted| until.saturating_duration_since(noted) >= step);
+        let due = self.noted_until.is_none_or(|noted| until.since(noted) >= step);
         if !due || self.noting.as_ref().is_some_and(|noting| !noting.is_finished()) {
             return;
         }
-        let end = self.boot.after(until.saturating_duration_since(Instant::now()));
+        let end = self.boot.after(until.since(self.clock.now().monotonic));
         let (notes, region) = (self.notes.clone(), self.region.clone());
         self.noted_until = Some(until);
         self.noting = Some(self.tasks.spawn_blocking(move || {
@@ -232,42 +265,54 @@ fn probe_report(sample: Sample) -> ProbeReport {
 }
 
 /// Keeps the region sealed while it must be, and opens what it sealed once it need not.
-async fn guard(fencer: Fencer, duty: Arc<Mutex<Duty>>, seals_itself: bool, round: Duration) {
+async fn guard(fencer: Fencer, keeper: Arc<Mutex<Keeper>>, clock: Clock, round: Duration) {
     let mut rounds = interval(round);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         rounds.tick().await;
-        let (must_seal, may_open, sealing) = {
-            let duty = duty.lock();
-            (duty.must_seal(seals_itself, Instant::now()), duty.may_open(), duty.sealing)
-        };
-        match (must_seal, sealing) {
-            (true, Sealing::Open | Sealing::Begun) => {
-                duty.lock().sealing = Sealing::Begun;
-                match fencer.seal().await {
-                    Ok(seal) => {
-                        let seen =
-                            format!("{} of {} brokers refuse writes", seal.brokers_refusing, seal.brokers);
-                        info!(%seen, complete = seal.is_complete(), "region sealed");
-                        let mut duty = duty.lock();
-                        if seal.is_complete() {
-                            duty.sealing = Sealing::Complete;
-                        }
-                        duty.seen = seen;
-                    }
-                    Err(error) => duty.lock().seen = error.to_string(),
+        let act = keeper.lock().duty.next(clock.now().monotonic);
+        match act {
+            Some(Act::Seal) => seal(&fencer, &keeper).await,
+            Some(Act::Look) => match fencer.is_sealed().await {
+                Ok(true) => {}
+                Ok(false) => {
+                    warn!("the region's seal is gone");
+                    keeper.lock().duty.sealed(false);
                 }
-            }
-            (false, Sealing::Begun | Sealing::Complete) if may_open => match fencer.unseal().await {
-                Ok(_) => {
-                    info!("region opened");
-                    let mut duty = duty.lock();
-                    duty.sealing = Sealing::Open;
-                    duty.seen = String::new();
-                }
-                Err(error) => duty.lock().seen = error.to_string(),
+                Err(error) => keeper.lock().seen = error.to_string(),
             },
-            (true, Sealing::Complete) | (false, Sealing::Open | Sealing::Begun | Sealing::Complete) => {}
+            Some(Act::Open { until }) => open(&fencer, &keeper, clock, until).await,
+            None => {}
         }
     }
+}
+
+async fn seal(fencer: &Fencer, keeper: &Mutex<Keeper>) {
+    let sealed = fencer.seal().await;
+    let mut keeper = keeper.lock();
+    keeper.duty.sealed(sealed.as_ref().is_ok_and(SealEvidence::is_complete));
+    keeper.seen = match sealed {
+        Ok(seal) => {
+            let seen = format!("{} of {} brokers refuse writes", seal.brokers_refusing, seal.brokers);
+            info!(%seen, complete = seal.is_complete(), "region sealed");
+            seen
+        }
+        Err(error) => error.to_string(),
+    };
+}
+
+/// Gives up when the leave to open ends: the guard must be free to seal by then.
+async fn open(fencer: &Fencer, keeper: &Mutex<Keeper>, clock: Clock, until: Instant) {
+    let left = move || until.since(clock.now().monotonic);
+    let opened = timeout(left(), fencer.unseal(|| !left().is_zero())).await;
+    let opened = opened.unwrap_or(Err(FenceError::LeaveEnded));
+    let mut keeper = keeper.lock();
+    keeper.duty.opened(opened.is_ok());
+    keeper.seen = match opened {
+        Ok(_) => {
+            info!("region opened");
+            String::new()
+        }
+        Err(error) => error.to_string(),
+    };
 }

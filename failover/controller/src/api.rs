@@ -5,7 +5,7 @@ mod describe;
 mod http;
 mod region;
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use leeward_model::RegionName;
 use leeward_proto::{
@@ -22,7 +22,7 @@ use crate::{
 
 pub(crate) use control::{CALLED, core_request};
 pub(crate) use http::router;
-pub(crate) use region::reports as region_reports;
+pub(crate) use region::{reports as region_reports, taken};
 
 /// What the services share.
 #[derive(Clone, Debug)]
@@ -34,7 +34,6 @@ pub(crate) struct Shared {
     pub(crate) declared_primary: String,
     pub(crate) automation: String,
     pub(crate) budgets: Budgets,
-    pub(crate) lease: Duration,
     pub(crate) brain: BrainHandle,
     pub(crate) gateways: Arc<Gateways>,
     pub(crate) links: Arc<LinkBoard>,

@@ -3,10 +3,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use leeward_failover_core::{
-    Config, Effect, EffectId, Engine, Entry, Event, Inconsistent, LinkReport, Notice, Now, OperationId,
-    Outcome, Rejected, Report, Request, Status, Step, Verdict,
+    Config, Effect, EffectId, Engine, Entry, Event, Inconsistent, Instruction, LinkReport, Notice, Now,
+    OperationId, Outcome, Rejected, Report, Request, Status, Step, Taken,
 };
-use leeward_model::{FencingEpoch, RegionName};
+use leeward_model::RegionName;
 use parking_lot::Mutex;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -38,24 +38,14 @@ pub(crate) enum Message {
     Attend {
         agent: RegionName,
         reports: Vec<Report>,
-        /// It was started and has been told nothing yet.
-        new: bool,
-        reply: oneshot::Sender<Duty>,
+        /// What it goes by; `None` where it was told nothing yet.
+        taken: Option<Taken>,
+        reply: oneshot::Sender<Instruction>,
     },
     Link(LinkReport),
     Request(Request, oneshot::Sender<Result<Option<OperationId>, Rejected>>),
     /// A question about the engine at this moment.
     Ask(Question),
-}
-
-/// What a region's agent is told.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Duty {
-    pub(crate) epoch: FencingEpoch,
-    pub(crate) serves: bool,
-    /// The region's lease was renewed, by these reports or because it learns that it serves.
-    pub(crate) renewed: bool,
-    pub(crate) seal: bool,
 }
 
 /// What everybody else sees of the brain.
@@ -126,8 +116,6 @@ pub(crate) struct Brain {
     handles: HashMap<EffectId, AbortHandle>,
     /// Effects that were begun and have no outcome.
     effects: HashMap<EffectId, Effect>,
-    /// Which region was told that it serves, and under which epoch.
-    serving_told: Option<(RegionName, FencingEpoch)>,
 }
 
 /// What a brain is made of.
@@ -175,7 +163,6 @@ impl Brain {
             running: JoinSet::new(),
             handles: HashMap::new(),
             effects: HashMap::new(),
-            serving_told: None,
         };
         (brain, seen)
     }
@@ -222,21 +209,6 @@ impl Brain {
         }
     }
 
-    /// A region that learns that it serves has a lease from the start: it must not seal before its first probes. So has
-    /// one whose agent was started again, unless it counts as lost.
-    fn grant_first(&mut self, agent: &RegionName, new: bool) {
-        let now = self.clock.now().monotonic;
-        let state = self.engine.state();
-        let serving = (agent.clone(), state.epoch);
-        let starts_again = || new && self.engine.health(agent, now).verdict != Verdict::Down;
-        if state.serving.as_ref() != Some(agent) {
-            self.serving_told.take_if(|(told, _)| told == agent);
-        } else if self.serving_told.as_ref() != Some(&serving) || starts_again() {
-            self.engine.grant_first(agent, now);
-            self.serving_told = Some(serving);
-        }
-    }
-
     async fn message(&mut self, message: Message) -> Result<(), BrainError> {
         match message {
             Message::Reports(reports) => {
@@ -244,20 +216,18 @@ impl Brain {
                     self.event(Event::Report(report)).await?;
                 }
             }
-            Message::Attend { agent, reports, new, reply } => {
+            Message::Attend { agent, reports, taken, reply } => {
                 let since = self.clock.now().monotonic;
+                self.engine.hear(&agent, taken, since);
                 for report in reports {
                     self.event(Event::Report(report)).await?;
                 }
-                self.grant_first(&agent, new);
-                let state = self.engine.state();
+                let now = self.clock.now().monotonic;
+                let instruction = self.engine.instruct(&agent, since, now);
                 // The agent may have gone away meanwhile.
-                let _ = reply.send(Duty {
-                    epoch: state.epoch,
-                    serves: state.serving.as_ref() == Some(&agent),
-                    renewed: self.engine.renewed_since(&agent, since),
-                    seal: state.must_be_sealed(&agent),
-                });
+                let _ = reply.send(instruction);
+                // A step may have waited for what the agent took.
+                self.event(Event::Tick).await?;
             }
             Message::Link(report) => self.event(Event::Link(report)).await?,
             Message::Ask(question) => question(&self.engine, self.clock.now()),

@@ -111,7 +111,6 @@ impl Controller {
             declared_primary: core.regions[0].to_string(),
             automation: format!("{:?}", core.automation).to_lowercase(),
             budgets: config.budgets,
-            lease: core.lease.duration,
             brain: handle.clone(),
             gateways,
             links: Arc::clone(&board),

@@ -29,6 +29,8 @@ pub(crate) enum FenceError {
     Notes(#[from] LogError),
     #[error("sealing took longer than {0:?}")]
     TimedOut(Duration),
+    #[error("leave to open the region ended before it was used")]
+    LeaveEnded,
 }
 
 /// Seals and opens one region.
@@ -141,18 +143,34 @@ impl Fencer {
         })
     }
 
-    /// Lifts the seal: what was noted is restored, and any other zero is taken away. Safe to repeat.
+    /// Whether every protected topic still has its seal. Brokers are not asked for a write.
+    ///
+    /// # Errors
+    ///
+    /// [`FenceError`] where the region was not reached.
+    pub(crate) async fn is_sealed(&self) -> Result<bool, FenceError> {
+        let look = async {
+            let topics = self.protected_topics().await?;
+            let found = self.cluster.message_bytes_max(&topics).await?;
+            Ok(found.iter().all(|(_, bytes)| *bytes == Some(0)))
+        };
+        timeout(SEAL_TIMEOUT, look).await.map_err(|_| FenceError::TimedOut(SEAL_TIMEOUT))?
+    }
+
+    /// Lifts the seal: what was noted is restored, and any other zero is taken away. Safe to repeat. `may_go_on` is asked
+    /// before each change, for a process that was stopped meanwhile.
     ///
     /// # Errors
     ///
     /// [`FenceError`] where the region was not reached or refused; it may be open in part.
-    pub(crate) async fn unseal(&self) -> Result<u32, FenceError> {
-        timeout(SEAL_TIMEOUT, self.unseal_unbounded())
+    pub(crate) async fn unseal(&self, may_go_on: impl Fn() -> bool) -> Result<u32, FenceError> {
+        timeout(SEAL_TIMEOUT, self.unseal_unbounded(may_go_on))
             .await
             .map_err(|_| FenceError::TimedOut(SEAL_TIMEOUT))?
     }
 
-    async fn unseal_unbounded(&self) -> Result<u32, FenceError> {
+    async fn unseal_unbounded(&self, may_go_on: impl Fn() -> bool) -> Result<u32, FenceError> {
+        let leave = || if may_go_on() { Ok(()) } else { Err(FenceError::LeaveEnded) };
         let view = self.cluster.view().await?;
         let topics = self.topics(&view);
         let noted = self.notes.sealed(&self.region)?;
@@ -167,9 +185,11 @@ impl Fencer {
             }
         }
         if self.seal_default {
+            leave()?;
             self.unseal_default(&noted).await?;
         }
         if !restored.is_empty() {
+            leave()?;
             self.cluster.set_message_bytes_max(&restored).await?;
         }
         let forgotten: Vec<TopicName> = noted.into_iter().map(|(topic, _)| topic).collect();

@@ -160,6 +160,9 @@ pub fn reports(config: &Config, agent: &AgentReport, link: &LinkReply, gateway: 
         for report in api::region_reports(&name, agent) {
             let _ = engine.on(Event::Report(report), now);
         }
+        let at = now.monotonic;
+        engine.hear(&name, api::taken(agent), at);
+        let _ = engine.instruct(&name, at, at);
     }
     let [first, second] = &config.regions;
     let _ = engine.on(Event::Link(crate::links::report(first, second, link)), now);
@@ -207,7 +210,6 @@ pub(crate) fn shared(config: &Config) -> Shared {
         declared_primary: config.regions[0].to_string(),
         automation: "auto".to_owned(),
         budgets,
-        lease: config.lease.duration,
         brain: BrainHandle {
             mailbox: mpsc::channel(1).0,
             view: watch::channel(Arc::new(View { status: engine.status(now), last: None })).1,

@@ -71,9 +71,6 @@ pub(crate) const PROBE_TIMEOUT_ROUNDS: u32 = 2;
 pub(crate) const SLIPPED_AFTER: Duration = Duration::from_secs(2);
 /// Wait before an agent connects to its controller again.
 pub(crate) const AGENT_RECONNECT_AFTER: Duration = Duration::from_millis(100);
-/// Wait of an agent that is started when its region's lease is over, for a first word of its controller. Reached: it
-/// seals its region. Nobody guarded the region meanwhile, and a seal is the end of some producers: it asks first.
-pub(crate) const FIRST_WORD_WAIT: Duration = Duration::from_secs(1);
 /// How often within one lease its end is noted durably. What was not noted yet is missing to the process that follows.
 pub(crate) const LEASE_NOTES_PER_LEASE: u32 = 4;
 /// Messages of exemption topics while a whole cluster is sealed: Kafka's own default.

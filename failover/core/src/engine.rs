@@ -3,6 +3,7 @@
 //! A [`Step`]'s entries are to be durable before its effects begin. If they cannot be made durable, the engine is to be
 //! thrown away and replayed from the journal: it has already taken them into account. It reads no clock.
 
+mod agents;
 mod status;
 mod verbs;
 mod watch;
@@ -11,6 +12,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use leeward_model::{FencingEpoch, Instant, Lag, RegionName, WallTime, mutation::planted};
 
+use self::agents::Heard;
 pub use self::{
     status::{RegionStatus, Status},
     verbs::{Rejected, Request, Verb},
@@ -90,6 +92,11 @@ pub struct Engine {
     state: State,
     detector: Detector,
     leases: Leases,
+    /// Which region was told that it serves, and under which epoch.
+    serving_told: Option<(RegionName, FencingEpoch)>,
+    /// Agents of regions that hold data.
+    agents: BTreeMap<RegionName, Heard>,
+    started_at: Instant,
     links: BTreeMap<(RegionName, RegionName), (Instant, LinkReport)>,
     verdicts: BTreeMap<RegionName, Verdict>,
     phase: Phase,
@@ -122,6 +129,9 @@ impl Engine {
         let mut engine = Self {
             detector: Detector::new(config.detect.clone()),
             leases: Leases::new(config.lease, now.monotonic),
+            serving_told: None,
+            agents: BTreeMap::new(),
+            started_at: now.monotonic,
             links: BTreeMap::new(),
             verdicts,
             phase: Phase::Steady,
@@ -173,26 +183,6 @@ impl Engine {
     pub fn grant(&self) -> Option<Grant> {
         let region = self.state.serving.clone()?;
         Some(Grant { region, epoch: self.state.epoch, valid_for: self.leases.rule().duration })
-    }
-
-    /// Whether the region's agent was heard well enough, and recently enough, to hold a lease.
-    pub fn holds_lease(&self, region: &RegionName, now: Instant) -> bool {
-        self.state.serving.as_ref() == Some(region) && !self.leases.is_over(region, now)
-    }
-
-    /// Whether the region's lease was renewed at or after this moment.
-    pub fn renewed_since(&self, region: &RegionName, since: Instant) -> bool {
-        self.leases.renewed_at(region).is_some_and(|renewed_at| renewed_at >= since)
-    }
-
-    /// Gives the serving region a lease before it was heard well: it has just learned that it serves. `false` where
-    /// it does not serve.
-    pub fn grant_first(&mut self, region: &RegionName, now: Instant) -> bool {
-        let serves = self.state.serving.as_ref() == Some(region);
-        if serves {
-            self.leases.renew(region, now);
-        }
-        serves
     }
 
     pub fn health(&self, region: &RegionName, now: Instant) -> RegionHealth {
@@ -248,6 +238,7 @@ impl Engine {
 
     /// Everything that follows without a further event.
     fn go_on(&mut self, step: &mut Step, now: Now) {
+        self.count_what_is_opened(now.monotonic);
         while let Some(entry) = self.next_entry(now) {
             self.record(step, entry);
         }
@@ -300,7 +291,8 @@ impl Engine {
         if *kind != Kind::Failover {
             return None;
         }
-        FenceProof::assumed(from, *epoch, *gateways, self.leases.is_over(from, now))
+        let over = self.leases.is_over(from, now) || planted("failover-takes-a-lease-for-over-at-once");
+        FenceProof::assumed(from, *epoch, *gateways, over)
     }
 
     fn start_effects(&mut self, step: &mut Step, now: Now) {
@@ -310,7 +302,11 @@ impl Engine {
         }
         let id = running.id;
         let open: Vec<Effect> = running.open.iter().map(|(_, effect)| effect.clone()).collect();
-        for effect in needs::needed(running).into_iter().filter(|effect| !open.contains(effect)) {
+        let mut needed = needs::needed(running);
+        needed.retain(|effect| {
+            !open.contains(effect) && !self.waits_for_an_agent(running, effect, now.monotonic)
+        });
+        for effect in needed {
             let ordinal = self.state.operation.as_ref().map_or(0, |running| running.ordinals);
             let id = EffectId { operation: id, ordinal };
             self.record(step, Entry::Intent { id, effect: effect.clone(), at: now.wall });

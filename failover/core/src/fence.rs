@@ -51,6 +51,8 @@ pub struct FenceProof {
 
 impl FenceProof {
     /// Every broker refused a write, no log end moved, and the gateways are cut off. `None` where any is missing.
+    ///
+    /// The engine begins no seal while the region's agent may lift one, so what was seen of it stays.
     pub fn confirmed(
         region: &RegionName,
         epoch: FencingEpoch,

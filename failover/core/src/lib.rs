@@ -6,6 +6,7 @@
 mod config;
 mod decision;
 mod detector;
+mod duty;
 mod effect;
 mod engine;
 mod fence;
@@ -26,6 +27,7 @@ pub use decision::{
     Evidence, Gate, GateResult, HeldReason, LinkSnapshot, PartitionDrift, PartitionSample, evaluate,
 };
 pub use detector::{Detector, LevelVerdict, Probe, Report, Vote};
+pub use duty::{Act, Before, Duty, Instruction, Keeping, Role, Sealing, Taken};
 pub use effect::{Drain, Effect, EffectId, OperationId, Outcome};
 pub use engine::{
     Engine, Event, LinkReport, Notice, Now, RegionStatus, Rejected, Request, Status, Step, Verb,

@@ -11,3 +11,7 @@ pub(crate) const OBSERVERS_MIN: usize = 3;
 /// Idempotency keys that are remembered. Reached: the oldest is forgotten, and its request would run again if its
 /// expected epoch still held.
 pub(crate) const KEYS_MAX: usize = 256;
+/// Wait of an agent that is started when its region's lease is over, or when the region was to be sealed, for a first word
+/// of its controller. Reached: it seals its region. Nobody guarded the region meanwhile, and a seal is the end of some
+/// producers: it asks first.
+pub(crate) const FIRST_WORD_WAIT: Duration = Duration::from_secs(1);

@@ -48,7 +48,7 @@ pub(crate) fn needed(operation: &Operation) -> Vec<Effect> {
             let tails = divergence.tails.clone();
             vec![Effect::Quarantine { region: from, survivor: to, epoch, tails }]
         }
-        Stage::Recreating => vec![Effect::RecreateTopics { region: from, epoch }],
+        Stage::Recreating { .. } => vec![Effect::RecreateTopics { region: from, epoch }],
         Stage::Relinking { resume, .. } => {
             vec![Effect::StartLink { source: to, target: from, epoch, resume: resume.clone() }]
         }
@@ -69,6 +69,6 @@ pub(crate) fn resync_begins(
     } else if divergence.is_empty() {
         Stage::Relinking { unsealed: false, resume: positions.to_vec() }
     } else {
-        Stage::Recreating
+        Stage::Recreating { unkept: divergence.clone() }
     }
 }

@@ -62,16 +62,44 @@ pub enum OperationResult {
 /// Where an operation stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stage {
-    Fencing { gateways: Option<GatewaysCut>, seal: Option<SealEvidence> },
-    Draining { fence: FenceProof },
-    Promoting { fence: FenceProof, positions: Vec<FinalPosition> },
-    Redirecting { gateways_moved: bool, dns_updated: bool, positions: Vec<FinalPosition> },
-    Verifying { positions: Vec<FinalPosition> },
-    Aborting { unsealed: bool, gateways_moved: bool, reason: HeldReason },
-    Sealing { positions: Vec<FinalPosition> },
-    Quarantining { divergence: Divergence },
-    Recreating,
-    Relinking { unsealed: bool, resume: Vec<FinalPosition> },
+    Fencing {
+        gateways: Option<GatewaysCut>,
+        seal: Option<SealEvidence>,
+    },
+    Draining {
+        fence: FenceProof,
+    },
+    Promoting {
+        fence: FenceProof,
+        positions: Vec<FinalPosition>,
+    },
+    Redirecting {
+        gateways_moved: bool,
+        dns_updated: bool,
+        positions: Vec<FinalPosition>,
+    },
+    Verifying {
+        positions: Vec<FinalPosition>,
+    },
+    Aborting {
+        unsealed: bool,
+        gateways_moved: bool,
+        reason: HeldReason,
+    },
+    Sealing {
+        positions: Vec<FinalPosition>,
+    },
+    Quarantining {
+        divergence: Divergence,
+    },
+    /// `unkept`: what is in no quarantine, and lost once the topics are made anew.
+    Recreating {
+        unkept: Divergence,
+    },
+    Relinking {
+        unsealed: bool,
+        resume: Vec<FinalPosition>,
+    },
     CatchingUp,
     Over(OperationResult),
 }
@@ -86,9 +114,10 @@ impl Stage {
             Self::Redirecting { .. } => Phase::Redirecting,
             Self::Verifying { .. } => Phase::Verifying,
             Self::Aborting { .. } => Phase::Aborting,
-            Self::Quarantining { .. } | Self::Recreating | Self::Relinking { .. } | Self::CatchingUp => {
-                Phase::Resyncing
-            }
+            Self::Quarantining { .. }
+            | Self::Recreating { .. }
+            | Self::Relinking { .. }
+            | Self::CatchingUp => Phase::Resyncing,
             Self::Over(_) => Phase::Steady,
         }
     }

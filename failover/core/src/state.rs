@@ -104,7 +104,7 @@ impl State {
                 | Stage::Verifying { .. }
                 | Stage::Sealing { .. }
                 | Stage::Quarantining { .. }
-                | Stage::Recreating => return true,
+                | Stage::Recreating { .. } => return true,
                 Stage::Over(_) => {}
             }
         }
@@ -112,6 +112,23 @@ impl State {
             Some(Standing::Lost { .. } | Standing::Fenced { .. }) => true,
             Some(Standing::Primary | Standing::Standby | Standing::Resyncing) | None => false,
         }
+    }
+
+    /// Whether the region's agent keeps to a lease: it serves, or is about to. Nobody writes there before its agent knows.
+    pub fn is_leased(&self, region: &RegionName) -> bool {
+        let about_to = |running: &Operation| match running.stage {
+            Stage::Fencing { .. } | Stage::Draining { .. } | Stage::Promoting { .. } => running.to == *region,
+            Stage::Aborting { .. } => running.from == *region,
+            Stage::Redirecting { .. }
+            | Stage::Verifying { .. }
+            | Stage::Sealing { .. }
+            | Stage::Quarantining { .. }
+            | Stage::Recreating { .. }
+            | Stage::Relinking { .. }
+            | Stage::CatchingUp
+            | Stage::Over(_) => false,
+        };
+        self.serving.as_ref() == Some(region) || self.operation.as_ref().is_some_and(about_to)
     }
 
     /// The operation that this key started.
@@ -245,12 +262,16 @@ impl State {
     /// A resync that is given up for another starts over with new topics, once its tail is safe or discarded.
     fn resync_again(&self, tail: TailPolicy) -> Stage {
         let given_up = self.operation.as_ref().map(|running| &running.stage);
-        if let Some(Stage::Quarantining { divergence }) = given_up
-            && tail == TailPolicy::Quarantine
-        {
-            return Stage::Quarantining { divergence: divergence.clone() };
+        match given_up {
+            Some(Stage::Quarantining { divergence } | Stage::Recreating { unkept: divergence }) => {
+                if tail == TailPolicy::Quarantine && !divergence.tails.is_empty() {
+                    Stage::Quarantining { divergence: divergence.clone() }
+                } else {
+                    Stage::Recreating { unkept: divergence.clone() }
+                }
+            }
+            Some(_) | None => Stage::Recreating { unkept: Divergence::default() },
         }
-        Stage::Recreating
     }
 
     fn intend(&mut self, id: EffectId, effect: &Effect) -> Result<(), Inconsistent> {
@@ -333,8 +354,8 @@ impl State {
                 self.fence_returned(&running.from, running.epoch, positions, seal);
                 Stage::Over(OperationResult::Completed)
             }
-            (Stage::Quarantining { .. }, _, _) => Stage::Recreating,
-            (Stage::Recreating, _, _) => Stage::Relinking { unsealed: false, resume: Vec::new() },
+            (Stage::Quarantining { .. }, _, _) => Stage::Recreating { unkept: Divergence::default() },
+            (Stage::Recreating { .. }, _, _) => Stage::Relinking { unsealed: false, resume: Vec::new() },
             (Stage::Relinking { resume, .. }, _, Effect::UnsealRegion { .. }) => {
                 Stage::Relinking { unsealed: true, resume }
             }

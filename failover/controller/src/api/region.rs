@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, pin::Pin};
 
-use leeward_failover_core::{Level, Probe, Report};
-use leeward_model::RegionName;
+use leeward_failover_core::{Level, Probe, Report, Role, Taken};
+use leeward_model::{FencingEpoch, RegionName};
 use leeward_proto::region::{AgentInstruction, AgentReport, region_server::Region};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
@@ -63,18 +63,26 @@ async fn take(shared: &Shared, mut report: AgentReport) -> Option<AgentInstructi
     for probe in &report.probes {
         shared.metrics.probed(&probe.region, &report.agent, &probe.level, probe.took_micros, probe.good);
     }
-    let (reply, duty) = oneshot::channel();
-    let attend = Message::Attend { reports: reports(&agent, &report), agent, new: report.new, reply };
+    let (reply, answer) = oneshot::channel();
+    let (reports, taken) = (reports(&agent, &report), taken(&report));
+    let attend = Message::Attend { agent, reports, taken, reply };
     shared.brain.mailbox.send(attend).await.ok()?;
-    let duty = duty.await.ok()?;
-    let lease = u64::try_from(shared.lease.as_millis()).unwrap_or(u64::MAX);
+    let instruction = answer.await.ok()?;
+    let lease = instruction.lease.unwrap_or_default().as_millis();
     Some(AgentInstruction {
         number: report.number,
-        epoch: duty.epoch.to_wire(),
-        lease_millis: if duty.serves && duty.renewed { lease } else { 0 },
-        seal: duty.seal,
-        serves: duty.serves,
+        epoch: instruction.epoch.to_wire(),
+        lease_millis: u64::try_from(lease).unwrap_or(u64::MAX),
+        seal: instruction.role.seal,
+        serves: instruction.role.serves,
     })
+}
+
+/// What the agent goes by.
+pub(crate) fn taken(report: &AgentReport) -> Option<Taken> {
+    let seal = report.seal.as_ref()?;
+    let role = Role { serves: !report.needs_lease, seal: seal.kept };
+    FencingEpoch::from_wire(seal.epoch).map(|epoch| Taken { epoch, role })
 }
 
 /// One report for each region that the agent probed. Levels that are not ours are left out.

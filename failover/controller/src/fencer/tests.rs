@@ -46,7 +46,7 @@ async fn opening_restores_what_a_topic_had_before() {
     fencer.seal().await.expect("sealed");
     fencer.seal().await.expect("sealed again");
 
-    fencer.unseal().await.expect("opened");
+    fencer.unseal(|| true).await.expect("opened");
 
     assert_eq!(cluster.bytes(&orders()), Some(4_096));
 }
@@ -57,7 +57,7 @@ async fn a_zero_that_nobody_noted_is_taken_away() {
     cluster.set_bytes(&orders(), Some(0));
     let folder = tempfile::tempdir().expect("a folder");
 
-    fencer(&cluster, &folder).unseal().await.expect("opened");
+    fencer(&cluster, &folder).unseal(|| true).await.expect("opened");
 
     assert_eq!(cluster.bytes(&orders()), None);
 }
@@ -83,7 +83,7 @@ async fn opening_restores_the_default_that_somebody_had_set() {
 
     fencer.seal().await.expect("sealed");
     let sealed = cluster.default_bytes();
-    fencer.unseal().await.expect("opened");
+    fencer.unseal(|| true).await.expect("opened");
 
     assert_eq!((sealed, cluster.default_bytes()), (Some(0), Some(2_048)));
 }

@@ -71,7 +71,7 @@ async fn a_seal_over_the_wire_is_complete_appends_nothing_and_is_lifted() {
     let batch = batch_of(b"late").expect("built");
     let late = client.produce(&partition("orders"), &batch, Acks::All, Duration::from_secs(2)).await;
     let canary = region.cluster.produce_canary(Bytes::from_static(b"alive")).await;
-    fencer.unseal().await.expect("opened");
+    fencer.unseal(|| true).await.expect("opened");
     let after = client.produce(&partition("orders"), &batch, Acks::All, Duration::from_secs(2)).await;
 
     assert!(seal.is_complete(), "{seal:?}");

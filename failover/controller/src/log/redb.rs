@@ -10,7 +10,7 @@ mod tests;
 use std::{path::Path, sync::Arc};
 
 use futures::future::BoxFuture;
-use leeward_failover_core::Entry;
+use leeward_failover_core::{Entry, Role};
 use leeward_model::{RegionName, TopicName};
 use parking_lot::Mutex;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
@@ -24,6 +24,8 @@ const ENTRIES: TableDefinition<u64, &[u8]> = TableDefinition::new("entries");
 const SEALED: TableDefinition<&str, u64> = TableDefinition::new("sealed");
 /// Regions that serve, as far as their agents were told.
 const SERVING: TableDefinition<&str, ()> = TableDefinition::new("serving");
+/// Regions that are to be sealed, as far as their agents were told.
+const TO_SEAL: TableDefinition<&str, ()> = TableDefinition::new("to-seal");
 /// Per region: the boot in which its lease was granted, and the microsecond of that boot at which it ends.
 const LEASES: TableDefinition<&str, (&str, u64)> = TableDefinition::new("leases");
 
@@ -160,22 +162,29 @@ impl RedbLog {
         Ok(noted.into_iter().filter_map(topic).collect())
     }
 
-    /// Notes whether this region serves, for the process after this one.
-    pub(crate) fn note_serving(&self, region: &RegionName, serves: bool) -> Result<(), LogError> {
+    /// Notes what this region is, for the process after this one.
+    pub(crate) fn note_role(&self, region: &RegionName, role: Role) -> Result<(), LogError> {
         self.write(|transaction| {
-            let mut table = transaction.open_table(SERVING)?;
-            if serves {
-                table.insert(region.as_str(), ())?;
-            } else {
-                table.remove(region.as_str())?;
+            for (table, noted) in [(SERVING, role.serves), (TO_SEAL, role.seal)] {
+                let mut table = transaction.open_table(table)?;
+                if noted {
+                    table.insert(region.as_str(), ())?;
+                } else {
+                    table.remove(region.as_str())?;
+                }
             }
             Ok(())
         })
     }
 
-    /// Whether this region served when that was last noted.
-    pub(crate) fn serves(&self, region: &RegionName) -> Result<bool, LogError> {
-        self.with(|database| Ok(database.begin_read()?.open_table(SERVING)?.get(region.as_str())?.is_some()))
+    /// What this region was when that was last noted.
+    pub(crate) fn role(&self, region: &RegionName) -> Result<Role, LogError> {
+        self.with(|database| {
+            let transaction = database.begin_read()?;
+            let serves = transaction.open_table(SERVING)?.get(region.as_str())?.is_some();
+            let seal = transaction.open_table(TO_SEAL)?.get(region.as_str())?.is_some();
+            Ok(Role { serves, seal })
+        })
     }
 
     /// Notes when this region's lease ends, for the process after this one.
@@ -257,13 +266,15 @@ fn write_anew(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     for (key, bytes) in notes {
         sealed.insert(key.as_str(), bytes)?;
     }
-    let mut serving = transaction.open_table(SERVING)?;
-    let mut regions = Vec::new();
-    for row in serving.iter()? {
-        regions.push(row?.0.value().to_owned());
-    }
-    for region in regions {
-        serving.insert(region.as_str(), ())?;
+    for table in [SERVING, TO_SEAL] {
+        let mut noted = transaction.open_table(table)?;
+        let mut regions = Vec::new();
+        for row in noted.iter()? {
+            regions.push(row?.0.value().to_owned());
+        }
+        for region in regions {
+            noted.insert(region.as_str(), ())?;
+        }
     }
     let mut leases = transaction.open_table(LEASES)?;
     let mut ends = Vec::new();

@@ -24,7 +24,7 @@ impl Engine {
         let mut telling = report.samples.iter().filter(|(level, _)| level.tells_loss()).peekable();
         let heard = telling.peek().is_some();
         let well = telling.all(|(_, probe)| *probe == Probe::Good);
-        if own && heard && well && self.state.serving.as_ref() == Some(&report.region) {
+        if own && heard && well && self.state.is_leased(&report.region) {
             self.leases.renew(&report.region, now);
         }
     }

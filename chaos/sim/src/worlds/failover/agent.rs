@@ -1,22 +1,28 @@
-//! A region's agent as the product's is: probes, keeps to the lease, seals its region by itself.
+//! A region's agent: probes, reports, and does to its region what the product's own duty says.
 
 use std::time::Duration;
 
-use leeward_failover_core::{Level, Probe, Report};
-use leeward_model::Instant;
+use leeward_failover_core::{
+    Act, Before, Duty, Instruction, Keeping, Level, Probe, Report, Role, Sealing, Taken,
+};
+use leeward_model::{FencingEpoch, Instant};
 
 use super::{FailoverWorld, GUARD, Happening, LEASE, ROUND, name};
 use crate::schedule::Clock;
 use crate::trace;
 
-/// What an agent is told.
+/// What an agent reports, and when it sent that, on its own clock.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) reports: Vec<Report>,
+    pub(super) sent_at: Instant,
+    pub(super) taken: Option<Taken>,
+}
+
+/// What an agent is told, in answer to a report sent at that moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Word {
-    pub(super) epoch: u64,
-    pub(super) serves: bool,
-    pub(super) renewed: bool,
-    pub(super) seal: bool,
-    /// When the report was sent that this answers, on the agent's clock.
+    pub(super) instruction: Instruction,
     pub(super) sent_at: Instant,
 }
 
@@ -28,55 +34,60 @@ pub(super) struct Agent {
     /// Since when it has been running without a pause, in true time.
     pub(super) undisturbed_since: Duration,
     pub(super) clock: Clock,
-    epoch: u64,
-    /// Whether it serves and whether it is to be sealed.
-    told: Option<(bool, bool)>,
-    lease_until: Option<Instant>,
-    /// What it noted for the process after it: whether it serves, and when its lease ends in true time.
-    noted: (bool, Duration),
-    /// It has sealed the region, or begun to.
-    sealing: bool,
+    duty: Duty,
+    /// When the report was sent that its last word answered: a connection keeps its order.
+    answered: Instant,
+    /// Until then it may send what lifts the seal that it is lifting.
+    opening: Option<Instant>,
+    /// When a controller took a report of it last, in true time.
+    pub(super) heard_at: Duration,
+    /// The epoch under which it, or the one before it, was told last that its region serves.
+    serves_under: Option<FencingEpoch>,
+    /// What it noted for the process after it: what the region is, and when its lease ends in true time.
+    noted: (Role, Duration),
 }
 
 impl Agent {
-    fn must_seal(&self, now: Instant) -> bool {
-        let ran_out = self.lease_until.is_some_and(|until| now >= until);
-        match self.told {
-            Some((_, true)) => true,
-            Some((false, false)) => false,
-            Some((true, false)) | None => ran_out,
-        }
+    /// Whether it goes by a word of this epoch that its region serves.
+    pub(super) fn keeps_a_lease_of(&self, epoch: FencingEpoch) -> bool {
+        self.serves_under.is_some_and(|under| under >= epoch)
     }
 
     fn take(&mut self, word: Word, now: Duration) {
-        if word.epoch < self.epoch {
+        if word.sent_at < self.answered {
             return;
         }
-        self.epoch = word.epoch;
-        self.told = Some((word.serves, word.seal));
-        if !word.serves {
-            self.lease_until = None;
-        } else if word.renewed || self.lease_until.is_none() {
-            self.lease_until = Some(word.sent_at.after(LEASE.duration));
-        }
-        let left = self.lease_until.map_or(Duration::ZERO, |until| until.since(self.clock.read(now)));
-        self.noted = (word.serves, now + left);
+        self.answered = word.sent_at;
+        self.duty.take(&word.instruction, word.sent_at);
+        let taken = self.duty.taken().filter(|taken| taken.role.serves);
+        self.serves_under = taken.map(|taken| taken.epoch);
+        let lease = self.duty.lease_until();
+        let left = lease.map_or(Duration::ZERO, |until| until.since(self.clock.read(now)));
+        self.noted = (self.duty.role().unwrap_or_default(), now + left);
     }
 }
 
 impl FailoverWorld {
-    pub(super) fn agent(&mut self, life: u64, now: Duration) -> Agent {
+    pub(super) fn agent(&mut self, before: Option<&Agent>) -> Agent {
+        let now = self.schedule.now();
+        let clock = self.clock();
+        let (role, lease_until) = before.map_or_else(Default::default, |agent| agent.noted);
+        let begun = before.is_some_and(|agent| agent.duty.sealing() != Sealing::Open);
+        let sealing = if begun { Sealing::Begun } else { Sealing::Open };
+        let keeping = Keeping { lease: LEASE.duration, seals_itself: true };
+        let left = lease_until.saturating_sub(now);
         Agent {
-            life,
+            life: before.map_or(0, |agent| agent.life + 1),
             alive: true,
             paused_until: Duration::ZERO,
             undisturbed_since: now,
-            clock: self.clock(),
-            epoch: 0,
-            told: None,
-            lease_until: None,
-            noted: (false, Duration::ZERO),
-            sealing: false,
+            clock,
+            duty: Duty::new(keeping, Before { role, left, sealing }, clock.read(now)),
+            answered: Instant::ZERO,
+            opening: None,
+            serves_under: before.and_then(|agent| agent.serves_under),
+            heard_at: before.map_or(Duration::ZERO, |agent| agent.heard_at),
+            noted: (role, lease_until),
         }
     }
 
@@ -86,19 +97,11 @@ impl FailoverWorld {
         self.schedule.after(GUARD, Happening::Guard(site, life));
     }
 
-    /// An agent that is started again keeps to what is left of the lease.
+    /// An agent that is started again keeps to what the one before it noted.
     pub(super) fn start_agent(&mut self, site: usize) {
-        let now = self.schedule.now();
-        let (life, noted) = (self.agents[site].life + 1, self.agents[site].noted);
-        let mut agent = self.agent(life, now);
-        agent.noted = noted;
-        agent.sealing = site < 2 && self.regions[site].sealed;
-        if noted.0 {
-            let left = noted.1.saturating_sub(now);
-            let wait = if left.is_zero() { Duration::from_secs(1) } else { left };
-            agent.lease_until = Some(agent.clock.read(now).after(wait.min(LEASE.duration)));
-        }
-        self.agents[site] = agent;
+        let before = self.agents.remove(site);
+        let agent = self.agent(Some(&before));
+        self.agents.insert(site, agent);
         self.begin_agent(site);
     }
 
@@ -113,7 +116,7 @@ impl FailoverWorld {
         }
         let now = self.schedule.now();
         let agent = &self.agents[site];
-        let (sent_at, new) = (agent.clock.read(now), agent.told.is_none());
+        let (sent_at, taken) = (agent.clock.read(now), agent.duty.taken());
         self.schedule.after(agent.clock.stretch(ROUND), Happening::Round(site, life));
         let reports: Vec<Report> = (0..2)
             .map(|region| {
@@ -125,7 +128,8 @@ impl FailoverWorld {
             .collect();
         if self.passes(site, self.home) {
             let delay = self.schedule.random.mostly_short(1, 400);
-            self.schedule.after(delay, Happening::ReportArrives { site, life, reports, sent_at, new });
+            let told = Told { reports, sent_at, taken };
+            self.schedule.after(delay, Happening::ReportArrives { site, life, told });
         }
     }
 
@@ -133,31 +137,57 @@ impl FailoverWorld {
         if self.lives(site, life) {
             let now = self.schedule.now();
             self.agents[site].take(word, now);
+            if word.instruction.role.serves {
+                self.is_guarded(site);
+            }
         }
     }
 
-    /// Seals the region where it must be, and opens what it sealed; not while an operation leaves the region, though the
-    /// agent may not have heard of it: `docs/simulation.md` lists that as a known limit.
+    /// Does to the region what is to be done. A seal is set at once, but lifting one takes a while.
     pub(super) fn guard(&mut self, site: usize, life: u64) {
         if !self.lives(site, life) {
             return;
         }
         let now = self.schedule.now();
-        let is_left = self.is_left(site);
         let agent = &mut self.agents[site];
         self.schedule.after(agent.clock.stretch(GUARD), Happening::Guard(site, life));
-        if site >= 2 || self.regions[site].down_until > now {
+        if site >= 2 || agent.opening.is_some() {
             return;
         }
-        let must_seal = agent.must_seal(agent.clock.read(now));
-        if must_seal && !(agent.sealing && self.regions[site].sealed) {
-            trace::note(|| format!("{now:?} agent {site} seals its region"));
-            agent.sealing = true;
-            self.regions[site].sealed = true;
-        } else if !must_seal && agent.sealing && agent.told.is_some() && !is_left {
-            trace::note(|| format!("{now:?} agent {site} opens its region"));
-            agent.sealing = false;
-            self.regions[site].sealed = false;
+        let up = self.regions[site].down_until <= now;
+        match agent.duty.next(agent.clock.read(now)) {
+            Some(Act::Seal) => {
+                trace::note(|| format!("{now:?} agent {site} seals its region: reached {up}"));
+                self.regions[site].sealed |= up;
+                agent.duty.sealed(up);
+            }
+            Some(Act::Look) if up && !self.regions[site].sealed => agent.duty.sealed(false),
+            Some(Act::Open { until }) => {
+                trace::note(|| format!("{now:?} agent {site} begins to open its region"));
+                agent.opening = Some(until);
+                let left = until.since(agent.clock.read(now));
+                let delay = self.schedule.random.millis(20, 800).min(agent.clock.stretch(left));
+                self.schedule.after(delay, Happening::Opens(site, life));
+                // People who were alarmed by the seal act when it is about to be lifted.
+                if self.schedule.random.one_in(2) {
+                    let after = self.schedule.random.millis(0, 500);
+                    self.schedule.after(after, Happening::PersonIsAlarmed);
+                }
+            }
+            Some(Act::Look) | None => {}
         }
+    }
+
+    pub(super) fn opens(&mut self, site: usize, life: u64) {
+        if !self.lives(site, life) {
+            return;
+        }
+        let now = self.schedule.now();
+        let agent = &mut self.agents[site];
+        let Some(until) = agent.opening.take() else { return };
+        let done = self.regions[site].down_until <= now && agent.clock.read(now) < until;
+        trace::note(|| format!("{now:?} agent {site} opens its region: {done}"));
+        self.regions[site].sealed &= !done;
+        agent.duty.opened(done);
     }
 }

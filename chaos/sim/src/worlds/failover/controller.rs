@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use leeward_failover_core::{
-    Effect, EffectId, Engine, Event, IdempotencyKey, Now, Outcome, Report, Request, Step, TailPolicy, Verb,
-    Verdict,
+    Effect, EffectId, Engine, Event, IdempotencyKey, Now, Outcome, Request, Step, TailPolicy, Verb,
 };
-use leeward_model::{FencingEpoch, Instant, RegionName};
+use leeward_model::Instant;
 use std::time::Duration;
 
-use super::agent::Word;
+use super::agent::{Told, Word};
 use super::gateway::Seen;
 use super::{FailoverWorld, Happening, LEASE, name};
 use crate::run::Violation;
@@ -28,7 +27,6 @@ pub(super) struct Controller {
     pub(super) gateways: BTreeMap<usize, Seen>,
     /// Until then a gateway may hold a grant that a predecessor gave it.
     pub(super) unknown_until: Instant,
-    serving_told: Option<(RegionName, FencingEpoch)>,
 }
 
 impl FailoverWorld {
@@ -55,7 +53,6 @@ impl FailoverWorld {
             effects: BTreeMap::new(),
             gateways: BTreeMap::new(),
             unknown_until,
-            serving_told: None,
         });
         self.schedule.after(TICK, Happening::ControllerTicks(life));
         self.take(step)
@@ -143,51 +140,24 @@ impl FailoverWorld {
         Ok(())
     }
 
-    pub(super) fn report_arrives(
-        &mut self,
-        site: usize,
-        life: u64,
-        reports: Vec<Report>,
-        sent_at: Instant,
-        new: bool,
-    ) -> Result<(), Violation> {
+    pub(super) fn report_arrives(&mut self, site: usize, life: u64, told: Told) -> Result<(), Violation> {
         let Some(clock) = self.controller.as_ref().map(|controller| controller.clock) else { return Ok(()) };
         let since = clock.read(self.schedule.now());
-        for report in reports {
+        let agent = name(site);
+        let Some(controller) = &mut self.controller else { return Ok(()) };
+        controller.engine.hear(&agent, told.taken, since);
+        self.agents[site].heard_at = self.schedule.now();
+        for report in told.reports {
             self.tell(Event::Report(report))?;
         }
-        let agent = name(site);
-        self.grant_first(&agent, new);
-        let Some(controller) = &self.controller else { return Ok(()) };
-        let state = controller.engine.state();
-        let word = Word {
-            epoch: state.epoch.to_wire(),
-            serves: state.serving.as_ref() == Some(&agent),
-            renewed: state.serving.as_ref() == Some(&agent) && controller.engine.renewed_since(&agent, since),
-            seal: state.must_be_sealed(&agent),
-            sent_at,
-        };
+        let Some(controller) = &mut self.controller else { return Ok(()) };
+        let instruction = controller.engine.instruct(&agent, since, since);
+        let word = Word { instruction, sent_at: told.sent_at };
         if self.passes(site, self.home) {
             let delay = self.schedule.random.mostly_short(1, 400);
             self.schedule.after(delay, Happening::WordArrives(site, life, word));
         }
         Ok(())
-    }
-
-    /// A region that learns that it serves has a lease from the start.
-    fn grant_first(&mut self, agent: &RegionName, new: bool) {
-        let now = self.schedule.now();
-        let Some(controller) = &mut self.controller else { return };
-        let local = controller.clock.read(now);
-        let state = controller.engine.state();
-        let serving = (agent.clone(), state.epoch);
-        let starts_again = || new && controller.engine.health(agent, local).verdict != Verdict::Down;
-        if state.serving.as_ref() != Some(agent) {
-            controller.serving_told.take_if(|(told, _)| told == agent);
-        } else if controller.serving_told.as_ref() != Some(&serving) || starts_again() {
-            controller.engine.grant_first(agent, local);
-            controller.serving_told = Some(serving);
-        }
     }
 
     pub(super) fn effect_done(&mut self, life: u64, id: EffectId, outcome: Outcome) -> Result<(), Violation> {
@@ -224,6 +194,16 @@ impl FailoverWorld {
             _ => Verb::Resume,
         };
         let key = random.one_in(3).then(|| IdempotencyKey::new(format!("k{}", random.below(6))));
+        self.ask(verb, key)
+    }
+
+    /// Somebody who was alarmed moves everything away from where the alarm came from.
+    pub(super) fn person_is_alarmed(&mut self) -> Result<(), Violation> {
+        let Some(primary) = self.primary().filter(|_| !self.calm) else { return Ok(()) };
+        self.ask(Verb::Switchover { to: name(1 - primary) }, None)
+    }
+
+    fn ask(&mut self, verb: Verb, key: Option<IdempotencyKey>) -> Result<(), Violation> {
         trace::note(|| format!("{:?} a person asks for {verb:?}", self.schedule.now()));
         self.tell(Event::Request(Request { verb, by: "ada".to_owned(), expected_epoch: None, key }))
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leeward_failover_core::{Event, Request, Verb};
 
-use super::{FAILED_OVER_WITHIN, FailoverWorld, Happening, LOSS_AFTER};
+use super::{FAILED_OVER_WITHIN, FAULTS_FOR, FailoverWorld, Happening, LOSS_AFTER};
 use crate::run::Progress;
 use crate::trace;
 
@@ -16,13 +16,15 @@ impl FailoverWorld {
         let wait = self.schedule.random.millis(200, 3_000);
         self.schedule.after(wait, Happening::Fault);
         let now = self.schedule.now();
-        let choice = self.schedule.random.below(17);
+        let choice = self.schedule.random.below(18);
         let site = self.schedule.random.below(3);
         let long = self.schedule.random.mostly_short(200, 15_000);
+        // What a paused process is to take waits for the pause's end, so no pause outlives the faults or grows shorter.
+        let paused_until = (now + long).min(FAULTS_FOR);
         trace::note(|| format!("{now:?} fault {choice} at {site} for {long:?}"));
         match choice {
             0 | 1 => self.crash_controller(long),
-            2 => self.controller_paused_until = now + long.min(Duration::from_secs(4)),
+            2 => pause(&mut self.controller_paused_until, paused_until.min(now + Duration::from_secs(4))),
             3 => self.journal_fails = true,
             4 | 5 => {
                 let other = (site + 1) % 3;
@@ -36,25 +38,33 @@ impl FailoverWorld {
             9 if site < 2 => self.lose_region(site, long),
             10 => self.crash_agent(site, long.min(Duration::from_secs(4))),
             11 => {
-                self.agents[site].paused_until = now + long;
-                self.agents[site].undisturbed_since = now + long;
+                let agent = &mut self.agents[site];
+                pause(&mut agent.paused_until, paused_until);
+                agent.undisturbed_since = agent.undisturbed_since.max(agent.paused_until);
             }
             12 => {
                 let gateway = self.schedule.random.below(2);
-                self.gateways[gateway].paused_until = now + long;
+                pause(&mut self.gateways[gateway].paused_until, paused_until);
             }
             13 => {
                 let hours = self.schedule.random.below(3) as i64;
                 self.wall_offset_ms += (hours - 1) * 60_000;
             }
             // A site that reaches nobody, and is well.
-            14..=16 => {
-                self.cut.clear();
-                let others = (0..3).filter(|other| *other != site);
-                self.cut.extend(others.map(|other| (site.min(other), site.max(other))));
+            14..=16 => self.isolate(site),
+            // An agent that is started again and hears nobody.
+            17 => {
+                self.isolate(site);
+                self.crash_agent(site, long.min(Duration::from_secs(4)));
             }
             _ => {}
         }
+    }
+
+    fn isolate(&mut self, site: usize) {
+        self.cut.clear();
+        let others = (0..3).filter(|other| *other != site);
+        self.cut.extend(others.map(|other| (site.min(other), site.max(other))));
     }
 
     fn crash_controller(&mut self, long: Duration) {
@@ -121,4 +131,8 @@ impl FailoverWorld {
         };
         if over || (self.is_late && self.lost.is_none()) { Progress::Over } else { Progress::GoesOn }
     }
+}
+
+fn pause(paused_until: &mut Duration, until: Duration) {
+    *paused_until = until.max(*paused_until);
 }

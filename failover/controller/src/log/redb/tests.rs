@@ -43,17 +43,21 @@ fn the_first_note_of_a_seal_stays() {
 }
 
 #[test]
-fn a_region_serves_until_the_note_is_taken_back() {
+fn a_regions_role_is_what_was_noted_last() {
     let folder = tempfile::tempdir().expect("a folder");
     let log = RedbLog::open(folder.path()).expect("opened");
     let region = RegionName::new("a").expect("legal");
+    let roles = [
+        Role { serves: true, seal: false },
+        Role { serves: false, seal: true },
+        Role { serves: false, seal: false },
+    ];
 
-    let before = log.serves(&region).expect("read");
-    log.note_serving(&region, true).expect("noted");
-    let during = log.serves(&region).expect("read");
-    log.note_serving(&region, false).expect("noted");
+    for role in roles {
+        log.note_role(&region, role).expect("noted");
 
-    assert_eq!([before, during, log.serves(&region).expect("read")], [false, true, false]);
+        assert_eq!(log.role(&region).expect("read"), role);
+    }
 }
 
 #[test]
@@ -193,7 +197,7 @@ fn filled(closed: bool) -> (SimulatedDisk, Arc<Simulated>, Vec<Entry>) {
     for entry in &entries {
         append(&log, entry).expect("durable");
     }
-    log.note_serving(&RegionName::new("a").expect("legal"), true).expect("noted");
+    log.note_role(&RegionName::new("a").expect("legal"), Role { serves: true, seal: false }).expect("noted");
     if closed {
         drop(log);
     } else {

@@ -15,6 +15,7 @@ enum Act {
     Restart,
     Verb(usize),
     Link,
+    Attend(usize),
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -28,6 +29,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Restart),
         2 => (0_usize..9).prop_map(Act::Verb),
         3 => Just(Act::Link),
+        3 => (0_usize..2).prop_map(Act::Attend),
     ]
 }
 
@@ -67,6 +69,7 @@ fn run(world: &mut World, act: Act) {
         // A refusal is one of the answers.
         Act::Verb(which) => drop(world.request(verb(which), None)),
         Act::Link => world.link(0, 15, 10),
+        Act::Attend(which) => world.attend(["a", "b"][which]),
     }
 }
 
