@@ -8,6 +8,7 @@ mod command;
 mod cursors;
 mod event;
 mod identity;
+mod late;
 mod machine;
 mod merge;
 mod prepare;

@@ -9,7 +9,7 @@ use leeward_wire::record::Patch;
 
 use super::{
     ChangeNumber, Command, Cursors, Event, MergePolicy, Notice, Question, Start, StopReason,
-    identity::epoch_of, producer_of, queue::Queue,
+    identity::epoch_of, late::Late, producer_of, queue::Queue,
 };
 use crate::limits::{CHECKPOINT_EVERY, IN_FLIGHT_MAX, QUEUED_BYTES_MAX, RETRY_FIRST, RETRY_LONGEST};
 use crate::map::{Changes, Lineage, OffsetMap, Translation};
@@ -76,51 +76,6 @@ pub struct Standing {
     pub runs: usize,
 }
 
-/// Batches that another process sent, or that were given up, and that may still arrive.
-///
-/// As long as the source has their records, the sequences tell them from their repeats. Once it has deleted them nothing else
-/// can be put in their place before it is known whether they are there.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Late {
-    now: Instant,
-    /// `None` before the start.
-    until: Option<Instant>,
-    /// Whether the target's end was asked for since.
-    asked: bool,
-    /// The source cannot be read on before that is answered.
-    awaited: bool,
-}
-
-impl Late {
-    /// Something may be late from now on.
-    pub(super) fn begin(&mut self, late_within: Duration) {
-        *self =
-            Self { now: self.now, until: Some(self.now.after(late_within)), asked: false, awaited: false };
-    }
-
-    pub(super) fn has_begun(&self) -> bool {
-        self.until.is_some()
-    }
-
-    /// Whether nothing can be late any more; waits for it where it can.
-    pub(super) fn none(&mut self) -> bool {
-        self.awaited |= !self.asked;
-        !self.awaited
-    }
-
-    /// It is known where the target ends.
-    pub(super) fn settled(&mut self) {
-        self.awaited &= !self.asked;
-    }
-
-    /// Whether the time is over, and the target is to be asked what came.
-    fn is_over(&mut self) -> bool {
-        let over = self.awaited && !self.asked && self.until.is_none_or(|until| until <= self.now);
-        self.asked |= over;
-        over
-    }
-}
-
 /// One partition's mirror.
 #[derive(Clone, Debug)]
 pub struct Partition {
@@ -175,14 +130,14 @@ impl Partition {
             taken: false,
             checkpointed: TargetOffset::FIRST,
             checkpoint_due: Instant::ZERO,
-            late: Late { now: Instant::ZERO, until: None, asked: false, awaited: false },
+            late: Late::new(),
         }
     }
 
     /// Takes one event and returns what is to be done, in order.
     pub fn on(&mut self, event: Event, now: Instant) -> Vec<Command> {
         let mut commands = Vec::new();
-        self.late.now = now;
+        self.late.at(now);
         if matches!(self.phase, Phase::Sealed | Phase::Stopped(_)) {
             return commands;
         }
@@ -217,7 +172,7 @@ impl Partition {
     /// The position to fetch next; `None` while nothing should be fetched.
     pub fn wanted(&self) -> Option<SourceOffset> {
         let over = matches!(self.phase, Phase::Starting | Phase::Sealed | Phase::Stopped(_));
-        let over = over || self.late.awaited;
+        let over = over || self.late.is_awaited();
         let full = self.queue.bytes() >= QUEUED_BYTES_MAX;
         let cursors = self.cursors.filter(|_| !over && !full && self.stopping.is_none())?;
         let more = match self.goal {
@@ -264,7 +219,7 @@ impl Partition {
     pub fn standing(&self) -> Standing {
         let (state, stopped) = match &self.phase {
             Phase::Starting => ("starting", None),
-            Phase::Active if self.late.awaited => ("settling", None),
+            Phase::Active if self.late.is_awaited() => ("settling", None),
             Phase::Active => ("active", None),
             Phase::Settling | Phase::Pausing { .. } | Phase::Asking(_) | Phase::Auditing { .. } => {
                 ("settling", None)
