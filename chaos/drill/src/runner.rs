@@ -245,7 +245,7 @@ impl Running {
                 replication_factor: Some(1),
                 configs: std::iter::once(("retention.ms".to_owned(), "-1".to_owned())).collect(),
             };
-            create(&cluster, topic).await?;
+            create(&cluster, &topic).await?;
             self.topics.push(name);
         }
         let standby = self.run.topology.document.standby().name.clone();
@@ -391,13 +391,11 @@ async fn connect(config: ClientConfig) -> Result<Cluster, ClusterError> {
 }
 
 /// Makes a topic before the load is on. That it is there already is no error once an attempt was left without an answer.
-async fn create(cluster: &Cluster, topic: NewTopic) -> Result<(), ClusterError> {
+async fn create(cluster: &Cluster, topic: &NewTopic) -> Result<(), ClusterError> {
     let deadline = Instant::now() + ESTATE_READY_WAIT_MAX;
-    let topics = [topic];
     let mut unanswered = false;
     loop {
-        let made = cluster.create_topics(&topics, CLIENT_TIMEOUTS.operation).await;
-        match made.and_then(|made| made.into_values().collect()) {
+        match cluster.create_topic(topic, CLIENT_TIMEOUTS.operation).await {
             Err(ClusterError::Refused { code: ErrorCode::TOPIC_ALREADY_EXISTS, .. }) if unanswered => {
                 return Ok(());
             }
