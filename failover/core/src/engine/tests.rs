@@ -123,8 +123,12 @@ impl World {
     }
 
     fn lose(&mut self, region: &'static str) {
+        self.reach(region, false);
+    }
+
+    fn reach(&mut self, region: &'static str, reached: bool) {
         for place in ["a", "b", "w"] {
-            self.reaches.insert((place, region), false);
+            self.reaches.insert((place, region), reached);
         }
     }
 
@@ -170,6 +174,15 @@ impl World {
         for step in ["drain-link", "promote", "move-gateways", "update-dns", "verify"] {
             world.succeed(step);
         }
+        world
+    }
+
+    /// The old primary was seen again and is fenced.
+    fn old_primary_is_back() -> Self {
+        let mut world = Self::failed_over();
+        world.reach("a", true);
+        world.rounds(1);
+        world.succeed("seal-region");
         world
     }
 }
@@ -282,13 +295,7 @@ fn an_unfenced_dark_source_leaves_the_loss_unbounded() {
 
 #[test]
 fn an_old_primary_that_comes_back_is_sealed_and_its_tail_listed() {
-    let mut world = World::failed_over();
-    for place in ["a", "b", "w"] {
-        world.reaches.insert((place, "a"), true);
-    }
-
-    world.rounds(1);
-    world.succeed("seal-region");
+    let world = World::old_primary_is_back();
 
     let Standing::Fenced { divergence, .. } = &world.engine.state().standings[&name("a")] else {
         panic!("not fenced")
@@ -302,9 +309,7 @@ fn a_returned_region_becomes_a_standby_by_itself_where_the_policy_says_so() {
     let mut world = World::failed_over();
     world.config.resync = Some(TailPolicy::Quarantine);
     world.restart();
-    for place in ["a", "b", "w"] {
-        world.reaches.insert((place, "a"), true);
-    }
+    world.reach("a", true);
     world.rounds(1);
 
     for step in

@@ -4,12 +4,7 @@ use super::*;
 
 #[test]
 fn a_failback_keeps_the_tail_and_ends_with_a_switchover() {
-    let mut world = World::failed_over();
-    for place in ["a", "b", "w"] {
-        world.reaches.insert((place, "a"), true);
-    }
-    world.rounds(1);
-    world.succeed("seal-region");
+    let mut world = World::old_primary_is_back();
 
     let back = Verb::Failback { to: name("a"), tail: TailPolicy::Quarantine, then_switchover: true };
     world.request(back, None).expect("taken");
@@ -33,12 +28,7 @@ fn a_failback_keeps_the_tail_and_ends_with_a_switchover() {
 
 #[test]
 fn a_failback_that_is_asked_for_again_keeps_the_tail_all_the_same() {
-    let mut world = World::failed_over();
-    for place in ["a", "b", "w"] {
-        world.reaches.insert((place, "a"), true);
-    }
-    world.rounds(1);
-    world.succeed("seal-region");
+    let mut world = World::old_primary_is_back();
     let back = Verb::Failback { to: name("a"), tail: TailPolicy::Quarantine, then_switchover: false };
     world.request(back.clone(), None).expect("taken");
 
@@ -50,12 +40,7 @@ fn a_failback_that_is_asked_for_again_keeps_the_tail_all_the_same() {
 
 #[test]
 fn a_tail_that_was_to_be_discarded_is_kept_where_somebody_asks_for_that_in_time() {
-    let mut world = World::failed_over();
-    for place in ["a", "b", "w"] {
-        world.reaches.insert((place, "a"), true);
-    }
-    world.rounds(1);
-    world.succeed("seal-region");
+    let mut world = World::old_primary_is_back();
     let back = |tail| Verb::Failback { to: name("a"), tail, then_switchover: false };
     world.request(back(TailPolicy::Discard), None).expect("taken");
 
