@@ -247,13 +247,8 @@ impl Store {
         replace_file(&*self.disk, &self.directory, STATE, &state.to_bytes())
             .map_err(|source| StoreError::Io { path: self.directory.join(STATE), source })?;
         self.needed.fetch_max(needed, Ordering::Relaxed);
-        let trimmed = self.journal.trim_before(Position::new(needed), |trimmed| {
-            if let Err(error) = trimmed {
-                tracing::warn!(%error, "old parts of the journal cannot be removed");
-            }
-        });
-        if trimmed.is_err() {
-            tracing::debug!("journal is busy; old parts are removed later");
+        if let Err(error) = self.journal.trimmer().trim_before(Position::new(needed)) {
+            tracing::warn!(%error, "old parts of the journal cannot be removed");
         }
         Ok(())
     }

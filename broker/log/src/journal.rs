@@ -10,6 +10,7 @@ mod reader;
 mod recovery;
 mod scan;
 mod segments;
+mod trimmer;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ pub use format::Position;
 pub use group_commit::{GroupCommit, GroupWait, SubmitError};
 pub use reader::{Frame, JournalReader, ReadError};
 pub use recovery::{Damage, OpenError, Recovery, TornTail};
+pub use trimmer::JournalTrimmer;
 
 /// Sizes of a journal's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +75,7 @@ pub struct Journal {
     directory: PathBuf,
     config: JournalConfig,
     segments: Arc<Segments>,
+    trimmer: JournalTrimmer,
     /// Where the next frame that is not staged would stand.
     end: u64,
     /// Length of the active segment's file.
@@ -96,11 +99,13 @@ impl Journal {
     ) -> Result<(Self, Recovery), OpenError> {
         let (segments, recovery) = recovery::recover(&disk, directory)?;
         let end = recovery.end.get();
+        let segments = Arc::new(segments);
         let mut journal = Self {
+            trimmer: JournalTrimmer::new(disk.clone(), directory.to_owned(), segments.clone()),
             disk,
             directory: directory.to_owned(),
             config,
-            segments: Arc::new(segments),
+            segments,
             end,
             allocated: 0,
             staged: Vec::new(),
@@ -154,20 +159,9 @@ impl Journal {
         result.map(|()| Position::new(self.end))
     }
 
-    /// Deletes the segments that lie wholly before `position`. Persist the position first.
-    ///
-    /// # Errors
-    ///
-    /// The file system's; the segments left are whole and without a gap.
-    pub fn trim_before(&mut self, position: Position) -> io::Result<()> {
-        while let Some(oldest) = self.segments.oldest_ending_by(position.get()) {
-            self.disk.remove(&oldest.path)?;
-            // One by one: a crash that kept a later removal but not an earlier one would look like damage.
-            self.disk.sync_dir(&self.directory)?;
-            self.segments.drop_oldest();
-            self.disk.close_removed(oldest.file);
-        }
-        Ok(())
+    /// A handle that deletes what is not needed any more, from any thread.
+    pub fn trimmer(&self) -> JournalTrimmer {
+        self.trimmer.clone()
     }
 
     /// The oldest position that can be read.
@@ -213,7 +207,7 @@ impl Journal {
     /// Takes back a write that failed in the middle, so that no frame of it can come to light later.
     fn undo_write(&mut self, active: &Segment, source: io::Error) -> AppendError {
         let offset = active.offset_of(self.end);
-        if let Err(source) = active.file.truncate(offset) {
+        if let Err(source) = active.file.truncate(offset).and_then(|()| active.file.sync_data()) {
             return sync_error(active, source);
         }
         self.allocated = offset;
@@ -247,12 +241,15 @@ impl Journal {
     }
 
     fn roll(&mut self, active: &Segment) -> Result<(), AppendError> {
-        active
-            .file
-            .truncate(active.offset_of(self.end))
-            .and_then(|()| active.file.sync_data())
-            .map_err(|source| sync_error(active, source))?;
-        self.allocated = active.offset_of(self.end);
+        let end = active.offset_of(self.end);
+        if self.allocated > end {
+            active
+                .file
+                .truncate(end)
+                .and_then(|()| active.file.sync_data())
+                .map_err(|source| sync_error(active, source))?;
+            self.allocated = end;
+        }
         self.start_segment().map_err(|source| {
             let full = source.kind() == io::ErrorKind::StorageFull;
             let (path, source) = (self.directory.join(segment_name(self.end)), Arc::new(source));

@@ -10,8 +10,8 @@ pub use disk::{
     Disk, DiskFault, DiskFile, RealDisk, SimulatedDisk, read_file, read_up_to, replace_file, write_all_at,
 };
 pub use journal::{
-    AppendError, Damage, Frame, GroupCommit, GroupWait, Journal, JournalConfig, JournalReader, OpenError,
-    Position, ReadError, Recovery, SubmitError, TornTail, framed_bytes,
+    AppendError, Damage, Frame, GroupCommit, GroupWait, Journal, JournalConfig, JournalReader,
+    JournalTrimmer, OpenError, Position, ReadError, Recovery, SubmitError, TornTail, framed_bytes,
 };
 pub use partition::{
     DamagedOffsets, FlushPolicy, MetaError, PartitionAppendError, PartitionConfig, PartitionLog,

@@ -77,13 +77,29 @@ fn trimming_deletes_whole_segments_and_keeps_positions() {
     let (mut journal, _) = open(&disk);
     let positions: Vec<Position> = (0..40u8).map(|n| add(&mut journal, &[n; 20])).collect();
 
-    journal.trim_before(positions[30]).unwrap();
+    journal.trimmer().trim_before(positions[30]).unwrap();
     let (reopened, recovery) = open(&disk);
 
     assert!(reopened.start() <= positions[30] && reopened.start() > positions[20]);
     assert_eq!(recovery.damage, vec![]);
     assert_eq!(reopened.end(), journal.end());
     assert!(matches!(reopened.reader().read(positions[0], 10), Err(ReadError::Trimmed { .. })));
+}
+
+#[test]
+fn a_trimming_whose_sync_failed_goes_on_with_the_next() {
+    let disk = SimulatedDisk::new(1);
+    let (mut journal, _) = open(&disk);
+    let positions: Vec<Position> = (0..40u8).map(|n| add(&mut journal, &[n; 20])).collect();
+    disk.inject(DiskFault::SyncFails);
+
+    let failed = journal.trimmer().trim_before(positions[30]);
+    let again = journal.trimmer().trim_before(positions[30]);
+
+    assert!(failed.is_err() && again.is_ok(), "{failed:?}, {again:?}");
+    assert!(journal.start() > positions[20] && journal.start() <= positions[30]);
+    let (reopened, recovery) = open(&disk);
+    assert_eq!((reopened.start(), recovery.damage), (journal.start(), vec![]));
 }
 
 #[test]
@@ -294,6 +310,26 @@ fn completions_come_in_the_order_of_the_appends_also_where_one_was_refused() {
 }
 
 #[test]
+fn a_completion_may_be_the_last_owner() {
+    let (journal, _) = open(&SimulatedDisk::new(1));
+    let shared = Arc::new(GroupCommit::start(journal).unwrap());
+    let (let_go, alone) = channel::<()>();
+    let (done, told) = channel();
+    let owner = shared.clone();
+    let complete = move |_| {
+        let _ = alone.recv();
+        drop(owner);
+        done.send(()).unwrap();
+    };
+    shared.submit(1, vec![Bytes::from_static(b"last")], complete).unwrap();
+
+    drop(shared);
+    drop(let_go);
+
+    told.recv().unwrap();
+}
+
+#[test]
 fn version_1_bytes_are_as_they_were() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/journal-v1.bin");
     let disk = SimulatedDisk::new(1);
@@ -358,7 +394,7 @@ proptest! {
                     Err(_) => staged.clear(),
                 },
                 Step::Trim => {
-                    let _ = journal.trim_before(journal.end());
+                    let _ = journal.trimmer().trim_before(journal.end());
                     let start = journal.start();
                     acknowledged.retain(|(position, _)| *position >= start);
                 }

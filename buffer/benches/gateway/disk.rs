@@ -4,15 +4,18 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use leeward_log::{Journal, JournalConfig, RealDisk, framed_bytes};
+use leeward_log::{Journal, JournalConfig, Position, RealDisk, framed_bytes};
 
 use super::{Words, percentile};
 
 /// Bytes of the file that the raw loop goes round in.
 const FILE_BYTES: u64 = 256 << 20;
 const KIND: u8 = 1;
+/// Between two trimmings, as in the gateway.
+const TRIM_EVERY: Duration = Duration::from_millis(500);
 
 /// Groups into a file whose blocks were written and synced before: the disk's own rate.
 pub(crate) fn raw(words: &Words) {
@@ -36,7 +39,7 @@ pub(crate) fn raw(words: &Words) {
     std::fs::remove_file(&path).expect("the file is ours");
 }
 
-/// Groups of `frames` frames through the journal, on the caller's own thread.
+/// Groups of `frames` frames through the journal on the caller's own thread, while another trims it.
 pub(crate) fn journal(words: &Words) {
     let directory = Path::new(words.text("dir")).join("journal");
     std::fs::create_dir_all(&directory).expect("the folder can be made");
@@ -46,17 +49,24 @@ pub(crate) fn journal(words: &Words) {
     let frames = words.number("frames");
     let frame_bytes = (words.number("group") / frames).saturating_sub(framed_bytes(0)) as usize;
     let frame = vec![0x5a; frame_bytes];
-    let mut trimmed = journal.end();
+    let (behind, trimmer) = (Arc::new(AtomicU64::new(0)), journal.trimmer());
+    let (trimming, over) = (behind.clone(), Arc::new(AtomicBool::new(false)));
+    let ended = over.clone();
+    let trims = std::thread::spawn(move || {
+        while !ended.load(Ordering::Relaxed) {
+            let before = Position::new(trimming.load(Ordering::Relaxed));
+            trimmer.trim_before(before).expect("the disk is well");
+            std::thread::sleep(TRIM_EVERY);
+        }
+    });
     measure(words, || {
         for _ in 0..frames {
             journal.append(KIND, &[&frame]).expect("the frame is small");
         }
-        let end = journal.sync().expect("the disk is well");
-        if end.get() - trimmed.get() > config.segment_bytes {
-            journal.trim_before(end).expect("the disk is well");
-            trimmed = end;
-        }
+        behind.store(journal.sync().expect("the disk is well").get(), Ordering::Relaxed);
     });
+    over.store(true, Ordering::Relaxed);
+    trims.join().expect("trimming ends");
     drop(journal);
     std::fs::remove_dir_all(&directory).expect("the folder is ours");
 }

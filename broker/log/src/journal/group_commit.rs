@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{AppendError, Journal, JournalReader, Position};
+use super::{AppendError, Journal, JournalReader, JournalTrimmer, Position};
 use crate::limits::{GROUP_BYTES_MAX, SUBMISSIONS_WAITING_MAX};
 
 type AppendDone = Box<dyn FnOnce(Result<Position, AppendError>) + Send>;
-type TrimDone = Box<dyn FnOnce(io::Result<()>) + Send>;
 
 /// An append that was staged, or was refused, with whom to tell.
 struct Member {
@@ -23,7 +22,6 @@ struct Member {
 
 enum Work {
     Append { kind: u8, parts: Vec<Bytes>, done: AppendDone },
-    Trim { before: Position, done: TrimDone },
     Stop,
 }
 
@@ -51,6 +49,7 @@ pub enum SubmitError {
 pub struct GroupCommit {
     work: SyncSender<Work>,
     reader: JournalReader,
+    trimmer: JournalTrimmer,
     groups: Arc<AtomicU64>,
     thread: Option<JoinHandle<Journal>>,
 }
@@ -72,13 +71,13 @@ impl GroupCommit {
     /// As [`GroupCommit::start`].
     pub fn start_waiting(journal: Journal, wait: GroupWait) -> io::Result<Self> {
         let (work, waiting) = sync_channel(SUBMISSIONS_WAITING_MAX);
-        let reader = journal.reader();
+        let (reader, trimmer) = (journal.reader(), journal.trimmer());
         let groups = Arc::new(AtomicU64::new(0));
         let counted = groups.clone();
         let thread = thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || run(journal, &waiting, wait, &counted))?;
-        Ok(Self { work, reader, groups, thread: Some(thread) })
+        Ok(Self { work, reader, trimmer, groups, thread: Some(thread) })
     }
 
     /// Appends a frame. `done` is called on the journal's thread once the frame is durable, with where it stands, or
@@ -97,20 +96,6 @@ impl GroupCommit {
         self.send(Work::Append { kind, parts, done })
     }
 
-    /// Deletes the segments that lie wholly before `before`, which the caller has made durable elsewhere.
-    ///
-    /// # Errors
-    ///
-    /// [`SubmitError`].
-    pub fn trim_before(
-        &self,
-        before: Position,
-        done: impl FnOnce(io::Result<()>) + Send + 'static,
-    ) -> Result<(), SubmitError> {
-        let done = Box::new(done);
-        self.send(Work::Trim { before, done })
-    }
-
     /// Groups that were made durable since the start, each by one sync.
     pub fn groups(&self) -> u64 {
         self.groups.load(Ordering::Relaxed)
@@ -119,6 +104,11 @@ impl GroupCommit {
     /// A handle that reads what is durable.
     pub fn reader(&self) -> &JournalReader {
         &self.reader
+    }
+
+    /// A handle that deletes what is not needed any more.
+    pub fn trimmer(&self) -> &JournalTrimmer {
+        &self.trimmer
     }
 
     /// Lets what was submitted finish, stops the thread, and gives the journal back.
@@ -142,7 +132,9 @@ impl GroupCommit {
 
 impl Drop for GroupCommit {
     fn drop(&mut self) {
-        if let Some(thread) = self.thread.take() {
+        // The last owner may be a completion: the thread then ends by itself, since nobody is left who could submit.
+        let thread = self.thread.take().filter(|thread| thread.thread().id() != thread::current().id());
+        if let Some(thread) = thread {
             let _ = self.work.send(Work::Stop);
             let _ = thread.join();
         }
@@ -197,10 +189,6 @@ fn take(journal: &mut Journal, group: &mut Vec<Member>, work: Work) -> bool {
         Work::Append { kind, parts, done } => {
             let parts: Vec<&[u8]> = parts.iter().map(|part| &part[..]).collect();
             group.push(Member { staged: journal.append(kind, &parts), done });
-            true
-        }
-        Work::Trim { before, done } => {
-            done(journal.trim_before(before));
             true
         }
         Work::Stop => false,

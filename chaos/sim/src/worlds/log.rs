@@ -124,7 +124,7 @@ impl LogWorld {
     fn trim(&mut self) {
         let at = self.random.below(self.synced.len() + 1);
         let before = self.synced.get(at).map_or(self.journal.end(), |(position, _)| *position);
-        if let Err(error) = self.journal.trim_before(before) {
+        if let Err(error) = self.journal.trimmer().trim_before(before) {
             trace::note(|| format!("trim: {error}"));
         }
     }
