@@ -32,6 +32,13 @@ pub const SUGGESTION_DISTANCE_MAX: usize = 4;
 /// promotion goes on and the rest is named in the loss statement.
 pub const DRAIN_MAX: Duration = Duration::from_secs(2);
 
-/// Time the promoter is given: final group positions, seal lifted, canary written. When it is over, the
-/// failover is held and a person decides.
+/// Time that a promotion is counted with: final group positions, seal lifted, canary written. The controller gives it longer
+/// and tries it again before a person is asked; what that takes is in no sum.
 pub const PROMOTE_MAX: Duration = Duration::from_secs(5);
+
+/// A probe's own bound, in rounds of `detect.every`. When it is over, the probe has failed.
+pub const PROBE_ROUNDS_MAX: u32 = 2;
+
+/// Rounds of `detect.every` in which a region's agent that can be heard says what it goes by: one before its region is
+/// left, one before it is promoted. An agent that cannot be heard is waited for as long as a lease lasts.
+pub const AGENT_ROUNDS_MAX: u32 = 2;

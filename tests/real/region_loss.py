@@ -47,7 +47,7 @@ spec:
     automation: auto
     detect: {{every: 300ms, failAfter: 4, quorum: 2, signals: [metadata, produce-canary, fetch-canary]}}
     gates: [standby-writable]
-    cooldown: 30s
+    cooldown: 31s
     fencing: {{lease: 2s}}
     dns:
     - name: {name}

@@ -28,7 +28,7 @@ PARTITIONS = 3
 GROUP = "readers"
 # Detection: so slow that a process that is killed and comes back is no lost region, or so fast as the demo's.
 CALM = {"rto": "3m", "detect": "every: 1s, failAfter: 15", "lease": "6s"}
-QUICK = {"rto": "12s", "detect": "every: 200ms, failAfter: 3", "lease": "1s"}
+QUICK = {"rto": "13s", "detect": "every: 200ms, failAfter: 3", "lease": "1s"}
 
 POLICY = """\
 apiVersion: leeward/v1alpha1

@@ -65,8 +65,6 @@ pub(crate) const DELETE_WAIT_MAX: Duration = Duration::from_secs(30);
 pub(crate) const POLL_EVERY: Duration = Duration::from_millis(20);
 /// What a caller of a verb waits for its end before it is told where the operation stands.
 pub(crate) const VERB_WAIT: Duration = Duration::from_mins(10);
-/// A probe's own bound, in rounds of its level.
-pub(crate) const PROBE_TIMEOUT_ROUNDS: u32 = 2;
 /// A probing loop that is later than this says more about its own machine: its round is left out.
 pub(crate) const SLIPPED_AFTER: Duration = Duration::from_secs(2);
 /// Wait before an agent connects to its controller again.

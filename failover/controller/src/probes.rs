@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use leeward_failover_core::{Level, LevelRule, Probe};
 use leeward_model::{ClusterId, RegionName, SourceOffset};
+use leeward_policies::limits::PROBE_ROUNDS_MAX;
 use parking_lot::Mutex;
 use tokio::{
     sync::mpsc,
@@ -15,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     clock::since_epoch,
     cluster::{Cluster, ClusterError},
-    limits::{PROBE_TIMEOUT_ROUNDS, SLIPPED_AFTER},
+    limits::SLIPPED_AFTER,
 };
 
 /// One probe's end.
@@ -77,7 +78,7 @@ impl Prober {
     async fn run(self, samples: mpsc::Sender<Sample>) {
         let mut rounds = interval(self.rule.every);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let bound = self.rule.every * PROBE_TIMEOUT_ROUNDS;
+        let bound = self.rule.every * PROBE_ROUNDS_MAX;
         loop {
             rounds.tick().await;
             let began = Instant::now();

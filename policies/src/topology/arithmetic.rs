@@ -1,15 +1,17 @@
 //! The worst case of a failover by arithmetic.
 //!
-//! `detect.every x failAfter + fencing.lease + drain + promote + max over records (dns.ttl + confirm.timeout)`
+//! `detect.every x (1 + failAfter x rounds of a probe) + detect.every x rounds of the agents + fencing.lease + drain + promote +
+//! max over records (dns.ttl + confirm.timeout)`
 //!
-//! Every term is a bound that the part at work keeps: it gives up, goes on or holds when its term is over. The
-//! time that a person takes to approve or to start a failover is not in it.
+//! A region that is lost may answer no packet at all, so each probe is counted with all the time that it may hang. Steps are
+//! counted as done at the first try, and the survivor's agent as heard. The time that a person takes to approve or to
+//! start a failover is not in it.
 
 use std::{fmt, time::Duration};
 
 use super::{Automation, DnsRecord, Failover};
 use crate::{
-    limits::{DRAIN_MAX, PROMOTE_MAX},
+    limits::{AGENT_ROUNDS_MAX, DRAIN_MAX, PROMOTE_MAX},
     read::duration_text,
 };
 
@@ -41,9 +43,15 @@ impl RtoArithmetic {
         let mut terms = vec![
             RtoTerm {
                 name: "detect",
-                duration: detect.silence(),
-                from: Some(format!("{} x {}", duration_text(detect.every), detect.fail_after)),
+                duration: detect.loss_seen_within(),
+                from: Some(format!("{} x {}", duration_text(detect.every), detect.rounds_until_seen())),
                 path: Some("failover/detect/every".to_owned()),
+            },
+            RtoTerm {
+                name: "agents",
+                duration: detect.every.saturating_mul(AGENT_ROUNDS_MAX),
+                from: Some(format!("{} x {AGENT_ROUNDS_MAX}", duration_text(detect.every))),
+                path: None,
             },
             term("fence lease", failover.fencing.lease, Some("failover/fencing/lease".to_owned())),
             term("drain", DRAIN_MAX, None),

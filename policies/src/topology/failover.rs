@@ -8,6 +8,7 @@ use super::dns::DnsRecord;
 use crate::{
     code::Code,
     diagnostics::Diagnostic,
+    limits::PROBE_ROUNDS_MAX,
     node::{Node, Shape},
     plain::Plain,
     read::{Count, Reader, Value, record, words},
@@ -94,6 +95,18 @@ impl Detect {
     pub fn silence(&self) -> Duration {
         let probes = u32::try_from(self.fail_after.get()).unwrap_or(u32::MAX);
         self.every.saturating_mul(probes)
+    }
+
+    /// Time within which a region that is lost counts as lost: a round until the first probe, and each probe that
+    /// must fail hangs for as long as it may.
+    pub fn loss_seen_within(&self) -> Duration {
+        self.every.saturating_mul(self.rounds_until_seen())
+    }
+
+    /// The same in rounds of `every`.
+    pub(super) fn rounds_until_seen(&self) -> u32 {
+        let probes = u32::try_from(self.fail_after.get()).unwrap_or(u32::MAX);
+        probes.saturating_mul(PROBE_ROUNDS_MAX).saturating_add(1)
     }
 }
 
