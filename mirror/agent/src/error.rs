@@ -1,6 +1,6 @@
 //! Why a link does not do what it was asked.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use leeward_client::ClusterError;
 use leeward_model::{ClusterId, FencingEpoch, TopicName};
@@ -18,6 +18,8 @@ pub enum LinkError {
     Ending,
     #[error("cluster failed")]
     Cluster(#[from] ClusterError),
+    #[error("there is no thread for the link")]
+    Thread(#[source] io::Error),
     #[error("topic {topic} cannot be read: {why}")]
     Unreadable { topic: TopicName, why: String },
     #[error("map of the opposite link is damaged: {0}")]

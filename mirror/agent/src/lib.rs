@@ -1,5 +1,6 @@
 //! Runs mirror links, on the side of their target.
 
+mod alone;
 mod appetite;
 mod clock;
 mod config;

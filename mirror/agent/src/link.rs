@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use leeward_mirror_core::map::Translation;
 use leeward_model::{FencingEpoch, LinkName, SourceOffset, TargetOffset, TopicPartition};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Leave, LinkConfig, LinkError, LinkEvent, LinkStatus, MirrorMetrics, Watermark,
+    alone::run_alone,
     groups::{GroupStanding, Groups, Standings},
     limits::{SEAL_GROUPS_MAX, VERBS_MAX},
     metrics::LinkMetrics,
@@ -54,7 +54,7 @@ struct Running {
     verbs: mpsc::Sender<Verb>,
     groups: Arc<Mutex<Option<Groups>>>,
     end: CancellationToken,
-    task: JoinHandle<()>,
+    ended: oneshot::Receiver<()>,
     sealed: Option<SealReport>,
 }
 
@@ -105,7 +105,7 @@ impl LinkHandle {
     /// # Errors
     ///
     /// [`LinkError::Fenced`] for an epoch that is not newer than the last seal's or older than the running one. A leave
-    /// that takes the last seal back may have that seal's epoch.
+    /// that takes the last seal back may have that seal's epoch. [`LinkError::Thread`] where there is no thread for it.
     pub async fn give_leave(&self, leave: Leave) -> Result<(), LinkError> {
         let mut running = self.shared.running.lock().await;
         let runs =
@@ -123,11 +123,11 @@ impl LinkHandle {
             before.finish().await;
         }
         self.shared.local.require_epoch(leave.epoch)?;
-        *running = Some(self.begin(leave));
+        *running = Some(self.begin(leave)?);
         Ok(())
     }
 
-    fn begin(&self, leave: Leave) -> Running {
+    fn begin(&self, leave: Leave) -> Result<Running, LinkError> {
         let shared = &self.shared;
         let (verbs, received) = mpsc::channel(VERBS_MAX);
         let groups = Arc::default();
@@ -144,8 +144,8 @@ impl LinkHandle {
             verbs: verbs.clone(),
             end: end.clone(),
         };
-        let task = tokio::spawn(run.run(received));
-        Running { epoch, verbs, groups, end, task, sealed: None }
+        let ended = run_alone(run.run(received)).map_err(LinkError::Thread)?;
+        Ok(Running { epoch, verbs, groups, end, ended, sealed: None })
     }
 
     /// Writes what was received, or up to `drain_to`, stops, and says where. Safe to repeat.
@@ -259,8 +259,8 @@ impl LinkHandle {
 impl Running {
     async fn finish(self) {
         self.end.cancel();
-        if let Err(error) = self.task.await {
-            tracing::error!(%error, "link's task ended badly");
+        if self.ended.await.is_err() {
+            tracing::error!("link's thread ended badly");
         }
     }
 }

@@ -47,7 +47,9 @@ fn refused(error: &LinkError) -> Status {
             Status::failed_precondition(text)
         }
         LinkError::Ending | LinkError::Cluster(_) => Status::unavailable(text),
-        LinkError::Unreadable { .. } | LinkError::Map(_) | LinkError::Local { .. } => Status::internal(text),
+        LinkError::Unreadable { .. } | LinkError::Map(_) | LinkError::Local { .. } | LinkError::Thread(_) => {
+            Status::internal(text)
+        }
     }
 }
 
