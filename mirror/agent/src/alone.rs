@@ -1,5 +1,5 @@
 //! A thread of its own for each link: a record's way through it never changes the core. Spread over a pool's threads, the
-//! tasks of one link wake each other across cores, and move half as many bytes again for each second of processor time.
+//! tasks of one link wake each other across cores, and take a third more processor time for the same bytes.
 
 use std::{future::Future, io, thread};
 
