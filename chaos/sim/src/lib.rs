@@ -4,10 +4,13 @@
 //! one seed, and what must hold is checked at each step. `docs/simulation.md` says how to run it and what it finds.
 
 mod broker;
+mod gateway;
+mod mirrors;
 mod mutation;
 mod random;
 mod run;
 mod schedule;
+mod sites;
 mod trace;
 mod worlds;
 

@@ -39,7 +39,7 @@ impl WorldKind {
     pub(crate) fn build(self, seed: u64) -> Box<dyn World> {
         match self {
             Self::Mirror => Box::new(mirror::MirrorWorld::new(seed)),
-            Self::Failover => Box::new(failover::FailoverWorld::new(seed)),
+            Self::Failover => Box::new(failover::FailoverWorld::<failover::Counted>::new(seed)),
             Self::Buffer => Box::new(buffer::BufferWorld::new(seed)),
             Self::Log => Box::new(log::LogWorld::new(seed)),
         }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use leeward_client::{Cluster, OffsetSpec, TopicSelection};
-use leeward_mirror_core::map::{MapRecord, OffsetMap, Run, continued};
+use leeward_mirror_core::map::{MapRecord, Run, begun_behind};
 use leeward_model::{LinkName, SourceOffset, TargetOffset, TopicId, TopicName, TopicPartition};
 use parking_lot::Mutex;
 use tracing::info;
@@ -84,17 +84,9 @@ fn turned(
     sealed_at: TargetOffset,
     end_here: i64,
 ) -> Result<Option<Vec<Run>>, LinkError> {
-    let begins = SourceOffset::from_wire(sealed_at.to_wire()).unwrap_or(SourceOffset::FIRST);
-    if own.runs.get(&begins).is_some_and(|run| run.anchor) {
-        return Ok(None);
-    }
-    let runs: Vec<_> = theirs.runs.values().copied().collect();
-    let map = OffsetMap::load(runs, sealed_at).map_err(|error| LinkError::Map(error.to_string()))?;
+    let runs = |partition: &StoredPartition| partition.runs.values().copied().collect::<Vec<_>>();
+    let own_end = own.checkpoint.map(|(end, _)| end);
     let end_here = SourceOffset::from_wire(end_here).unwrap_or(SourceOffset::FIRST);
-    let inverse = map.inverse(sealed_at, end_here);
-    let own_runs: Vec<_> = own.runs.values().copied().collect();
-    Ok(Some(match own.checkpoint {
-        Some((from, _)) if !own_runs.is_empty() => continued(&own_runs, &inverse, from),
-        _ => inverse,
-    }))
+    let begun = begun_behind((runs(theirs), sealed_at), (&runs(own), own_end), end_here);
+    begun.map_err(|error| LinkError::Map(error.to_string()))
 }

@@ -277,7 +277,7 @@ impl OffsetMap {
 
 /// The runs of a link that starts again after the opposite one had run: its own up to `from`, where it was sealed, then what
 /// the opposite direction wrote, turned round.
-pub fn continued(own: &[Run], inverse: &[Run], from: TargetOffset) -> Vec<Run> {
+fn continued(own: &[Run], inverse: &[Run], from: TargetOffset) -> Vec<Run> {
     let mut runs: Vec<_> = own.iter().filter(|run| run.target < from).copied().collect();
     let later = inverse.partition_point(|run| run.target < from);
     let spans = inverse.get(later).is_none_or(|next| next.boundary() > from);
@@ -288,6 +288,28 @@ pub fn continued(own: &[Run], inverse: &[Run], from: TargetOffset) -> Vec<Run> {
         runs.push(Run { foreign_before: run.foreign_before.min(run.target.since(from)), ..*run });
     }
     runs
+}
+
+/// The runs that a link begins with into a log that ends at `end_here` and that the opposite link read until it was sealed, at
+/// `sealed_at` of its own target; `theirs` are that link's runs. `None` where this link has begun behind that seal already.
+///
+/// # Errors
+///
+/// [`Damaged`] where the opposite link's runs contradict each other.
+pub fn begun_behind(
+    (theirs, sealed_at): (Vec<Run>, TargetOffset),
+    (own, own_end): (&[Run], Option<TargetOffset>),
+    end_here: SourceOffset,
+) -> Result<Option<Vec<Run>>, Damaged> {
+    let begins = turned(sealed_at.to_wire());
+    if own.iter().any(|run| run.source == begins && run.anchor) {
+        return Ok(None);
+    }
+    let inverse = OffsetMap::load(theirs, sealed_at)?.inverse(sealed_at, end_here);
+    Ok(Some(match own_end {
+        Some(from) if !own.is_empty() => continued(own, &inverse, from),
+        _ => inverse,
+    }))
 }
 
 fn turned(target: i64) -> SourceOffset {

@@ -2,87 +2,48 @@
 //! with batches under way, a gateway that crashes, a primary that is lost and replaced.
 
 mod checks;
-mod shell;
+mod faults;
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use leeward_buffer_core::partition::{
-    Command, Entry, Event, Forward, Grant, Lineage, Marks, Outcome, Place, Promoted, Saved, Trimming,
-};
-use leeward_model::{FencingEpoch, RegionName};
+use leeward_buffer_core::partition::{Event, Grant, Marks, Outcome, Promoted};
+use leeward_model::FencingEpoch;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, Refusal};
+use crate::gateway::{self, Around, Gateway, Request};
+use crate::random::Random;
 use crate::run::{Progress, Violation, World};
-use crate::schedule::{Clock, Scheduler, Wire};
-use crate::trace;
+use crate::schedule::Scheduler;
+use crate::sites::{name, site};
 
 const FAULTS_FOR: Duration = Duration::from_secs(12);
 const FINISH_WITHIN: Duration = Duration::from_secs(60);
-const TICK: Duration = Duration::from_millis(50);
-const DRIFT_PPM_MAX: u32 = 20_000;
-const REGIONS: [&str; 2] = ["a", "b"];
 
-/// Something that happens. A number beside it is the gateway's life, or the connection, that it is meant for.
+/// Something that happens. A number beside it is the gateway's life that it is meant for.
 #[derive(Debug)]
 enum Happening {
+    Gateway(gateway::Happening),
     Accepted,
-    Tick(u64),
-    BatchArrives(u64),
-    BatchAnswered(u64, u64, u64, Outcome),
-    Operated(u64, Command),
-    OperationAnswered(u64, Event),
     Granted(u64, Grant),
     Replicated(u64, usize, Marks),
     MirrorCopies,
-    Saves(u64),
     Starts,
     Fault,
     Calm,
     TooLate,
 }
 
-/// A batch on its way to a region.
-#[derive(Debug)]
-struct Request {
-    region: usize,
-    epoch: i16,
-    sequence: i32,
-    entry: Entry,
-}
-
-/// A connection of the gateway; one that is cut may still have batches under way.
-#[derive(Debug)]
-struct Connection {
-    id: u64,
-    sent: VecDeque<Request>,
-    /// Sent and not answered, by ordinal.
-    open: Vec<u64>,
-    there: Wire,
-    back: Wire,
-}
-
-/// What the gateway's disk holds.
-#[derive(Debug, Default)]
-struct Disk {
-    entries: Vec<Entry>,
-    lineages: Vec<Lineage>,
-    saved: Saved,
-}
-
 #[derive(Debug)]
 pub(crate) struct BufferWorld {
+    gateway: Gateway,
+    regions: Regions,
+}
+
+/// The two regions, and mirror and controller as models.
+#[derive(Debug)]
+struct Regions {
     schedule: Scheduler<Happening>,
-    forward: Forward,
-    alive: bool,
-    life: u64,
-    clock: Clock,
-    connection: Connection,
-    connections: u64,
-    /// Batches of connections that are gone, with when they arrive.
-    ghosts: VecDeque<(Duration, Request)>,
-    disk: Disk,
-    regions: [Broker; 2],
+    logs: [Broker; 2],
     acting: usize,
     epoch: u64,
     promoted: Option<Promoted>,
@@ -95,32 +56,17 @@ pub(crate) struct BufferWorld {
     foreigners: bool,
     /// Records that both regions had when the acting one was promoted.
     had_both: u64,
-    next: u64,
     calm: bool,
 }
 
 impl BufferWorld {
     pub(crate) fn new(seed: u64) -> Self {
         let mut schedule = Scheduler::new(seed);
-        let clock = Clock::started(Duration::ZERO, DRIFT_PPM_MAX, &mut schedule.random);
+        let gateway = Gateway::started(Duration::ZERO, &mut schedule.random);
         let foreigners = schedule.random.one_in(2);
-        let mut world = Self {
+        let regions = Regions {
             schedule,
-            forward: Forward::new(Trimming::WhenReplicated),
-            alive: true,
-            life: 0,
-            clock,
-            connection: Connection {
-                id: 0,
-                sent: VecDeque::new(),
-                open: Vec::new(),
-                there: Wire::default(),
-                back: Wire::default(),
-            },
-            connections: 0,
-            ghosts: VecDeque::new(),
-            disk: Disk::default(),
-            regions: Default::default(),
+            logs: Default::default(),
             acting: 0,
             epoch: 1,
             promoted: None,
@@ -129,134 +75,72 @@ impl BufferWorld {
             must_mirror: 0,
             foreigners,
             had_both: 0,
-            next: 0,
             calm: false,
         };
-        world.schedule.after(Duration::ZERO, Happening::Accepted);
-        world.schedule.after(Duration::from_millis(30), Happening::MirrorCopies);
-        world.schedule.after(Duration::from_millis(300), Happening::Fault);
-        world.schedule.after(FAULTS_FOR, Happening::Calm);
-        world.begin();
+        let mut world = Self { gateway, regions };
+        let schedule = &mut world.regions.schedule;
+        schedule.after(Duration::ZERO, Happening::Accepted);
+        schedule.after(Duration::from_millis(30), Happening::MirrorCopies);
+        schedule.after(Duration::from_millis(300), Happening::Fault);
+        schedule.after(FAULTS_FOR, Happening::Calm);
+        world.gateway.begin(&mut world.regions);
+        world.say_grant();
         world
     }
 
-    fn begin(&mut self) {
-        self.alive = true;
-        self.schedule.after(TICK, Happening::Tick(self.life));
-        self.schedule.after(Duration::from_millis(500), Happening::Saves(self.life));
-        self.say_grant();
-    }
-
-    /// Gives the core an event and carries out what it says.
     fn feed(&mut self, event: Event) -> Result<(), Violation> {
-        let now = self.schedule.now();
-        let heard = trace::is_wanted().then(|| format!("{event:?}"));
-        let commands = self.forward.on(event, self.clock.read(now));
-        if let Some(heard) = heard.filter(|heard| heard != "Tick" || !commands.is_empty()) {
-            trace::note(|| format!("{now:?} gateway hears {heard}"));
-        }
-        for command in commands {
-            trace::note(|| format!("{now:?} gateway says {command:?}"));
-            self.carry_out(command)?;
-        }
-        Ok(())
+        self.gateway.feed(event, &mut self.regions)
     }
 
-    /// A client's batch is on the gateway's disk.
     fn accept(&mut self) -> Result<(), Violation> {
-        let wait = self.schedule.random.millis(5, 250);
-        if self.calm {
+        let schedule = &mut self.regions.schedule;
+        let wait = schedule.random.millis(5, 250);
+        if self.regions.calm {
             return Ok(());
         }
-        self.schedule.after(wait, Happening::Accepted);
-        if !self.alive {
+        schedule.after(wait, Happening::Accepted);
+        if !self.gateway.alive {
             return Ok(());
         }
-        let records = 1 + self.schedule.random.below(4) as u32;
-        let entry = Entry {
-            ordinal: self.next,
-            records,
-            skip: 0,
-            position: self.next,
-            accepted_at_ms: 0,
-            place: Place::Unknown,
-        };
-        self.next = entry.end();
-        self.disk.entries.push(entry.clone());
-        self.feed(Event::Accepted(entry))
+        let records = 1 + schedule.random.below(4) as u32;
+        self.gateway.accept(records, &mut self.regions)
     }
 
     /// The controller's word goes out; it may arrive late, and after a newer one.
     fn say_grant(&mut self) {
-        let epoch = FencingEpoch::from_wire(self.epoch).expect("epochs count from 1");
-        let grant = Grant { epoch, region: name(self.acting), promoted: self.promoted.clone() };
-        let delay = self.schedule.random.mostly_short(1, 2_000);
-        self.schedule.after(delay, Happening::Granted(self.life, grant));
-    }
-
-    fn marks(&self) -> Marks {
-        Marks { replicated_to: self.mirrored, target_end: self.regions[1 - self.acting].committed() }
+        let Regions { schedule, acting, epoch, promoted, .. } = &mut self.regions;
+        let epoch = FencingEpoch::from_wire(*epoch).expect("epochs count from 1");
+        let grant = Grant { epoch, region: name(*acting), promoted: promoted.clone() };
+        let delay = schedule.random.mostly_short(1, 2_000);
+        schedule.after(delay, Happening::Granted(self.gateway.life, grant));
     }
 
     fn mirror_copies(&mut self) {
-        self.schedule.after(Duration::from_millis(40), Happening::MirrorCopies);
-        let most = self.schedule.random.below(7) as i64;
-        self.mirror(most);
-        if self.schedule.random.one_in(3) {
-            let delay = self.schedule.random.mostly_short(1, 500);
-            let (acting, marks) = (self.acting, self.marks());
-            self.schedule.after(delay, Happening::Replicated(self.life, acting, marks));
-        }
-    }
-
-    fn mirror(&mut self, most: i64) {
-        let source = &self.regions[self.acting];
-        let to = source.committed().min(self.mirrored + most);
-        let copied: Vec<_> = source.records()[self.mirrored as usize..to as usize].to_vec();
-        self.mirrored = to;
-        let target = &mut self.regions[1 - self.acting];
-        for record in copied {
-            target.write_copy(record);
+        let regions = &mut self.regions;
+        regions.schedule.after(Duration::from_millis(40), Happening::MirrorCopies);
+        let most = regions.schedule.random.below(7) as i64;
+        regions.mirror(most);
+        if regions.schedule.random.one_in(3) {
+            let delay = regions.schedule.random.mostly_short(1, 500);
+            let told = Happening::Replicated(self.gateway.life, regions.acting, regions.marks());
+            regions.schedule.after(delay, told);
         }
     }
 
     fn happen(&mut self, happening: Happening) -> Result<(), Violation> {
         match happening {
+            Happening::Gateway(happening) => self.gateway.happen(happening, &mut self.regions),
             Happening::Accepted => self.accept(),
-            Happening::Tick(life) if life == self.life && self.alive => {
-                let wait = self.clock.stretch(TICK);
-                self.schedule.after(wait, Happening::Tick(life));
-                self.feed(Event::Tick)
-            }
-            Happening::BatchArrives(id) => self.batch_arrives(id),
-            Happening::BatchAnswered(life, id, ordinal, outcome)
-                if life == self.life && self.alive && id == self.connection.id =>
-            {
-                self.connection.open.retain(|open| *open != ordinal);
-                self.feed(Event::Sent { ordinal, outcome })
-            }
-            Happening::Operated(life, command) if life == self.life && self.alive => {
-                let event = self.operate(command);
-                let delay = self.schedule.random.mostly_short(1, 200);
-                self.schedule.after(delay, Happening::OperationAnswered(life, event));
-                Ok(())
-            }
-            Happening::OperationAnswered(life, event) if life == self.life && self.alive => self.feed(event),
-            Happening::Granted(life, grant) if life == self.life && self.alive => self.granted(grant),
-            Happening::Replicated(life, region, marks) if life == self.life && self.alive => {
+            Happening::Granted(life, grant) if self.gateway.lives(life) => self.granted(grant),
+            Happening::Replicated(life, region, marks) if self.gateway.lives(life) => {
                 // Words of an earlier acting region never reach a gateway that a newer grant has reached.
-                if region == self.acting && marks.replicated_to <= self.mirrored {
+                if region == self.regions.acting && marks.replicated_to <= self.regions.mirrored {
                     return self.feed(Event::Replicated { region: name(region), marks });
                 }
                 Ok(())
             }
             Happening::MirrorCopies => {
                 self.mirror_copies();
-                Ok(())
-            }
-            Happening::Saves(life) if life == self.life && self.alive => {
-                self.disk.saved = self.forward.saved();
-                self.schedule.after(Duration::from_millis(500), Happening::Saves(life));
                 Ok(())
             }
             Happening::Starts => {
@@ -269,31 +153,105 @@ impl BufferWorld {
                 Ok(())
             }
             Happening::TooLate => self.too_late(),
-            Happening::Tick(_)
-            | Happening::BatchAnswered(..)
-            | Happening::Operated(..)
-            | Happening::OperationAnswered(..)
-            | Happening::Granted(..)
-            | Happening::Replicated(..)
-            | Happening::Saves(_) => Ok(()),
+            Happening::Granted(..) | Happening::Replicated(..) => Ok(()),
         }
+    }
+
+    fn granted(&mut self, grant: Grant) -> Result<(), Violation> {
+        // Under the epoch before no grant lives any more once another region was promoted.
+        if grant.epoch.to_wire() < self.regions.epoch {
+            return Ok(());
+        }
+        if self.gateway.sends_elsewhere(site(&grant.region)) {
+            self.gateway.cut(&mut self.regions)?;
+        }
+        self.feed(Event::Granted(grant))
+    }
+}
+
+impl Regions {
+    fn marks(&self) -> Marks {
+        Marks { replicated_to: self.mirrored, target_end: self.logs[1 - self.acting].committed() }
+    }
+
+    fn mirror(&mut self, most: i64) {
+        let source = &self.logs[self.acting];
+        let to = source.committed().min(self.mirrored + most);
+        let copied: Vec<_> = source.records()[self.mirrored as usize..to as usize].to_vec();
+        self.mirrored = to;
+        let target = &mut self.logs[1 - self.acting];
+        for record in copied {
+            target.write_copy(record);
+        }
+    }
+}
+
+impl Around for Regions {
+    fn now(&self) -> Duration {
+        self.schedule.now()
+    }
+
+    fn random(&mut self) -> &mut Random {
+        &mut self.schedule.random
+    }
+
+    fn at(&mut self, time: Duration, happening: gateway::Happening) {
+        self.schedule.at(time, Happening::Gateway(happening));
+    }
+
+    fn is_calm(&self) -> bool {
+        self.calm
+    }
+
+    fn read(&self, region: usize) -> Option<&Broker> {
+        (region == self.acting).then(|| &self.logs[region])
+    }
+
+    fn lets(&mut self, _region: usize) -> Result<bool, Violation> {
+        Ok(true)
+    }
+
+    fn trimmed(&self, to: u64) -> Result<(), Violation> {
+        self.check_trimmed(to)
+    }
+
+    /// A region takes what reaches it while it is the acting one; afterwards it is dead or fenced.
+    fn deliver(&mut self, request: &Request) -> Result<Option<Outcome>, Violation> {
+        if request.region != self.acting {
+            return Ok(None);
+        }
+        if self.schedule.now() < self.refuses_until {
+            let sealed = !self.schedule.random.one_in(2);
+            return Ok(Some(if sealed { Outcome::TooLarge } else { Outcome::NotNow }));
+        }
+        let leader_dies = !self.calm && self.schedule.random.one_in(40);
+        let region = &mut self.logs[request.region];
+        let outcome = match region.append(request.writer(), &request.values()) {
+            Ok(taken) if leader_dies => {
+                let keeps = self.schedule.random.one_in(2) || !taken.new;
+                let end = if keeps { region.end() } else { taken.base };
+                region.change_leader(end);
+                region.commit(end);
+                Outcome::NotNow
+            }
+            Ok(taken) => {
+                region.commit(region.end());
+                Outcome::Acknowledged { base_offset: taken.base }
+            }
+            Err(Refusal::OutOfOrder | Refusal::OldEpoch) => Outcome::OutOfOrder,
+            Err(Refusal::Sealed) => Outcome::TooLarge,
+        };
+        self.check_order(request.region)?;
+        Ok(Some(outcome))
     }
 }
 
 impl World for BufferWorld {
     fn step(&mut self) -> Result<Progress, Violation> {
-        let Some(happening) = self.schedule.advance() else { return Ok(Progress::Over) };
-        self.ghosts_arrive()?;
+        let Some(happening) = self.regions.schedule.advance() else { return Ok(Progress::Over) };
+        self.gateway.ghosts_arrive(&mut self.regions)?;
         self.happen(happening)?;
         self.check()?;
         self.progress()
     }
-}
-
-fn name(region: usize) -> RegionName {
-    RegionName::new(REGIONS[region]).expect("a legal name")
-}
-
-fn index(region: &RegionName) -> usize {
-    REGIONS.iter().position(|name| region.as_str() == *name).expect("one of the two")
 }

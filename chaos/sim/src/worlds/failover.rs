@@ -1,9 +1,12 @@
 //! The failover's brain between three sites: regions that die and come back, agents and gateways that are cut off, a
-//! controller that crashes at any moment, people who ask for things. Data is counted, not copied by the cores.
+//! controller that crashes at any moment, people who ask for things. What flows meanwhile is [`Data`]: counted by a model
+//! in the world `failover`, carried by the real cores in the world `joined`.
 
 mod agent;
 mod checks;
 mod controller;
+mod counted;
+mod data;
 mod effects;
 mod faults;
 mod gateway;
@@ -14,21 +17,20 @@ use std::time::Duration;
 
 use leeward_failover_core::{
     Automation, Config, EffectId, Entry, Gates, LeaseRule, Level, LevelRule, LinkReport, LogEnd, Outcome,
-    PartitionSample, TailPolicy,
+    TailPolicy,
 };
-use leeward_model::{
-    FencingEpoch, Lag, PartitionIndex, RegionName, SourceOffset, TopicName, TopicPartition, WallTime,
-};
+use leeward_model::{FencingEpoch, PartitionIndex, SourceOffset, TopicName, TopicPartition, WallTime};
 
 use self::agent::{Agent, Told, Word};
 use self::checks::Truth;
 use self::controller::Controller;
+pub(crate) use self::counted::Counted;
+use self::data::Data;
 use self::gateway::{Gateway, Leave};
 use crate::run::{Progress, Violation, World};
 use crate::schedule::Scheduler;
+use crate::sites::{name, site};
 
-/// The two regions and the witness, by index.
-const SITES: [&str; 3] = ["a", "b", "w"];
 const FAULTS_FOR: Duration = Duration::from_secs(25);
 /// After this the acting primary is lost for good.
 const LOSS_AFTER: Duration = Duration::from_secs(10);
@@ -44,7 +46,7 @@ const DRIFT_PPM_MAX: u32 = 20_000;
 
 /// Something that happens. A number beside a process is the life that it is meant for.
 #[derive(Debug)]
-enum Happening {
+enum Happening<D> {
     ControllerTicks(u64),
     Round(usize, u64),
     ReportArrives { site: usize, life: u64, told: Told },
@@ -55,9 +57,7 @@ enum Happening {
     GatewayHeard { gateway: usize, number: u64, epoch: u64, forwarding_to: Option<usize> },
     Renewal(usize, u64),
     LeaveArrives(usize, Leave),
-    GatewayWrites(usize),
-    ClientWrites,
-    MirrorCopies,
+    Data(D),
     LinkHeard(LinkReport),
     EffectTried(u64, EffectId, u32),
     EffectDone(u64, EffectId, Outcome),
@@ -72,7 +72,7 @@ enum Happening {
 }
 
 /// One region's cluster, with one partition.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Region {
     /// Its brokers are down until then.
     down_until: Duration,
@@ -80,25 +80,12 @@ struct Region {
     sealed: bool,
     /// Applications know it as theirs; a standby's topics belong to the mirror.
     open_to_clients: bool,
-    /// Each record with the time of its writing.
-    log: Vec<(u64, Duration)>,
-}
-
-/// The link that is running, or ran last.
-#[derive(Debug)]
-struct Link {
-    source: usize,
-    target: usize,
-    /// Records that the target has.
-    replicated: usize,
-    /// The source's end as the link saw it last.
-    seen_end: usize,
-    runs: bool,
 }
 
 #[derive(Debug)]
-pub(crate) struct FailoverWorld {
-    schedule: Scheduler<Happening>,
+pub(crate) struct FailoverWorld<D: Data> {
+    schedule: Scheduler<Happening<D::Happening>>,
+    data: D,
     config: Config,
     /// Where the controller stands.
     home: usize,
@@ -113,16 +100,14 @@ pub(crate) struct FailoverWorld {
     wall_offset_ms: i64,
     agents: Vec<Agent>,
     gateways: Vec<Gateway>,
-    link: Link,
     dns: (usize, FencingEpoch),
-    records: u64,
     calm: bool,
     lost: Option<usize>,
     is_late: bool,
     truth: Truth,
 }
 
-impl FailoverWorld {
+impl<D: Data> FailoverWorld<D> {
     pub(crate) fn new(seed: u64) -> Self {
         let mut schedule = Scheduler::new(seed);
         let random = &mut schedule.random;
@@ -151,6 +136,7 @@ impl FailoverWorld {
         let config = config.checked().expect("the laws between the numbers hold");
         let mut world = Self {
             schedule,
+            data: D::default(),
             config,
             home,
             regions: Default::default(),
@@ -163,9 +149,7 @@ impl FailoverWorld {
             wall_offset_ms: 1_700_000_000_000,
             agents: Vec::new(),
             gateways: vec![Gateway::at(near), Gateway::at(far)],
-            link: Link { source: 0, target: 1, replicated: 0, seen_end: 0, runs: true },
             dns: (0, FencingEpoch::FIRST),
-            records: 0,
             calm: false,
             lost: None,
             is_late: false,
@@ -181,11 +165,9 @@ impl FailoverWorld {
             let clock = world.clock();
             world.gateways[gateway].clock = clock;
             world.schedule.after(Duration::from_millis(7), Happening::GatewayReports(gateway));
-            world.schedule.after(Duration::from_millis(9), Happening::GatewayWrites(gateway));
         }
         world.schedule.after(Duration::ZERO, Happening::ControllerStarts);
-        world.schedule.after(Duration::from_millis(5), Happening::ClientWrites);
-        world.schedule.after(Duration::from_millis(50), Happening::MirrorCopies);
+        D::begin(&mut world);
         world.schedule.after(Duration::from_secs(2), Happening::Fault);
         world.schedule.after(Duration::from_secs(3), Happening::PersonAsks);
         world.schedule.after(FAULTS_FOR, Happening::Calm);
@@ -211,72 +193,11 @@ impl FailoverWorld {
         self.passes(site, region) && self.regions[region].down_until <= self.schedule.now()
     }
 
-    fn write(&mut self, region: usize) {
-        self.records += 1;
-        let record = (self.records, self.schedule.now());
-        self.regions[region].log.push(record);
-    }
-
-    /// Applications that write past the gateways: to where the names lead, or to where they led.
-    fn client_writes(&mut self) -> Result<(), Violation> {
-        let wait = self.schedule.random.millis(20, 120);
-        self.schedule.after(wait, Happening::ClientWrites);
-        let region = if self.schedule.random.one_in(3) { 1 - self.dns.0 } else { self.dns.0 };
-        let now = self.schedule.now();
-        let Region { down_until, sealed, open_to_clients, .. } = self.regions[region];
-        if down_until > now || sealed || !open_to_clients {
-            return Ok(());
-        }
-        self.write(region);
-        self.check_client_write(region)
-    }
-
-    fn mirror_copies(&mut self) {
-        self.schedule.after(Duration::from_millis(50), Happening::MirrorCopies);
-        let Link { source, target, .. } = self.link;
-        let now = self.schedule.now();
-        let target_up = self.regions[target].down_until <= now;
-        if self.link.runs && target_up && self.reaches(target, source) && !self.regions[target].sealed {
-            let end = self.regions[source].log.len();
-            self.link.seen_end = end;
-            // Once nothing goes wrong it catches up: a link behind its budget would rightly stop automation.
-            let most = 1 + self.schedule.random.below(if self.calm { 64 } else { 8 });
-            let to = end.min(self.link.replicated + most);
-            let copied = self.regions[source].log[self.link.replicated..to].to_vec();
-            self.regions[target].log.extend(copied);
-            self.link.replicated = to;
-        }
-        if target_up && self.passes(target, self.home) && self.schedule.random.one_in(4) {
-            let report = self.link_report();
-            let delay = self.schedule.random.mostly_short(1, 300);
-            self.schedule.after(delay, Happening::LinkHeard(report));
-        }
-    }
-
-    fn link_report(&self) -> LinkReport {
-        let Link { source, target, replicated, seen_end, .. } = self.link;
-        let oldest = self.regions[source].log.get(replicated);
-        let behind = oldest.map_or(Duration::ZERO, |(_, at)| self.schedule.now().saturating_sub(*at));
-        let sample = PartitionSample {
-            partition: partition(),
-            source_end: Some(offset(seen_end)),
-            replicated: offset(replicated),
-        };
-        LinkReport {
-            source: name(source),
-            target: name(target),
-            lag: Lag { time: behind, ..Lag::default() },
-            offsets_age: Some(Duration::ZERO),
-            partitions: vec![sample],
-            drifts: Some(Vec::new()),
-        }
-    }
-
     fn log_ends(&self, region: usize) -> Vec<LogEnd> {
-        vec![LogEnd { partition: partition(), end: offset(self.regions[region].log.len()) }]
+        vec![LogEnd { partition: partition(), end: offset(self.data.records(region).len()) }]
     }
 
-    fn happen(&mut self, happening: Happening) -> Result<(), Violation> {
+    fn happen(&mut self, happening: Happening<D::Happening>) -> Result<(), Violation> {
         match happening {
             Happening::ControllerTicks(life) => self.controller_ticks(life),
             Happening::Round(site, life) => {
@@ -308,16 +229,8 @@ impl FailoverWorld {
                 self.renewal(gateway, life);
                 Ok(())
             }
-            Happening::LeaveArrives(gateway, leave) => {
-                self.leave_arrives(gateway, leave);
-                Ok(())
-            }
-            Happening::GatewayWrites(gateway) => self.gateway_writes(gateway),
-            Happening::ClientWrites => self.client_writes(),
-            Happening::MirrorCopies => {
-                self.mirror_copies();
-                Ok(())
-            }
+            Happening::LeaveArrives(gateway, leave) => self.leave_arrives(gateway, leave),
+            Happening::Data(happening) => D::happen(self, happening),
             Happening::LinkHeard(report) => self.tell(leeward_failover_core::Event::Link(report)),
             Happening::EffectTried(life, id, tries) => self.try_effect(life, id, tries),
             Happening::EffectDone(life, id, outcome) => self.effect_done(life, id, outcome),
@@ -328,10 +241,7 @@ impl FailoverWorld {
             }
             Happening::PersonAsks => self.person_asks(),
             Happening::PersonIsAlarmed => self.person_is_alarmed(),
-            Happening::Fault => {
-                self.go_wrong();
-                Ok(())
-            }
+            Happening::Fault => self.go_wrong(),
             Happening::Calm => {
                 self.calm_down();
                 Ok(())
@@ -345,7 +255,7 @@ impl FailoverWorld {
     }
 
     /// Who is paused takes everything later.
-    fn paused_until(&self, happening: &Happening) -> Duration {
+    fn paused_until(&self, happening: &Happening<D::Happening>) -> Duration {
         match happening {
             Happening::ControllerTicks(_)
             | Happening::ReportArrives { .. }
@@ -358,12 +268,11 @@ impl FailoverWorld {
             | Happening::WordArrives(site, ..)
             | Happening::Guard(site, _)
             | Happening::Opens(site, _) => self.agents[*site].paused_until,
-            Happening::GatewayReports(gateway)
-            | Happening::LeaveArrives(gateway, _)
-            | Happening::GatewayWrites(gateway) => self.gateways[*gateway].paused_until,
-            Happening::ClientWrites
-            | Happening::MirrorCopies
-            | Happening::ControllerStarts
+            Happening::GatewayReports(gateway) | Happening::LeaveArrives(gateway, _) => {
+                self.gateways[*gateway].paused_until
+            }
+            Happening::Data(happening) => D::paused_until(self, happening),
+            Happening::ControllerStarts
             | Happening::AgentStarts(_)
             | Happening::PersonAsks
             | Happening::PersonIsAlarmed
@@ -375,7 +284,7 @@ impl FailoverWorld {
     }
 }
 
-impl World for FailoverWorld {
+impl<D: Data> World for FailoverWorld<D> {
     fn step(&mut self) -> Result<Progress, Violation> {
         let Some(happening) = self.schedule.advance() else { return Ok(Progress::Over) };
         let paused_until = self.paused_until(&happening);
@@ -385,16 +294,9 @@ impl World for FailoverWorld {
         }
         self.happen(happening)?;
         self.check()?;
-        Ok(self.progress())
+        D::check(self)?;
+        Ok(D::progress(self))
     }
-}
-
-fn name(site: usize) -> RegionName {
-    RegionName::new(SITES[site]).expect("a legal name")
-}
-
-fn site(region: &RegionName) -> usize {
-    SITES.iter().position(|name| region.as_str() == *name).expect("only regions that there are")
 }
 
 fn partition() -> TopicPartition {

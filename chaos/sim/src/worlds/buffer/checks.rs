@@ -1,9 +1,8 @@
 //! What must hold of a buffer, at each step.
 
-use super::BufferWorld;
+use super::{BufferWorld, Regions};
 use crate::run::{Progress, Violation};
 
-pub(super) const NOTHING_SET_ASIDE: &str = "nothing is set aside that a region would take";
 const ONCE_IN_ORDER: &str = "each region's log holds the accepted records once and in order";
 const BOTH_HAVE_IT: &str = "no record is forgotten before the other region has it";
 const NOTHING_LOST: &str = "every accepted record is in the acting region or in the buffer";
@@ -12,9 +11,9 @@ const GETS_ON: &str = "once nothing goes wrong, every record arrives";
 /// Records at a log's end that are looked at after each append; all of them are at the end.
 const LOOKED_AT: usize = 12;
 
-impl BufferWorld {
+impl Regions {
     fn ours(&self, region: usize) -> impl DoubleEndedIterator<Item = u64> {
-        self.regions[region].records().iter().map(|record| record.value).filter(|value| *value != u64::MAX)
+        self.logs[region].records().iter().map(|record| record.value).filter(|value| *value != u64::MAX)
     }
 
     fn newest(&self, region: usize) -> Option<u64> {
@@ -41,25 +40,30 @@ impl BufferWorld {
             format!("forgotten below {to}; both had {}, the other has {other}", self.had_both)
         })
     }
+}
 
+impl BufferWorld {
     pub(super) fn check(&self) -> Result<(), Violation> {
-        if !self.alive {
+        if !self.gateway.alive {
             return Ok(());
         }
-        let there = self.newest(self.acting).map_or(0, |newest| newest + 1);
-        let buffered = self.forward.oldest().map_or(self.next, |oldest| oldest.ordinal);
+        let there = self.regions.newest(self.regions.acting).map_or(0, |newest| newest + 1);
+        let buffered = self.gateway.forward.oldest().map_or(self.gateway.next, |oldest| oldest.ordinal);
         Violation::unless(buffered <= there, NOTHING_LOST, || {
             format!("the acting region ends before {there}, the buffer begins at {buffered}")
         })
     }
 
     pub(super) fn progress(&self) -> Result<Progress, Violation> {
-        let there = self.newest(self.acting).map_or(0, |newest| newest + 1);
-        if !self.calm || there < self.next || self.forward.unacknowledged_records() > 0 {
+        let there = self.regions.newest(self.regions.acting).map_or(0, |newest| newest + 1);
+        if !self.regions.calm
+            || there < self.gateway.next
+            || self.gateway.forward.unacknowledged_records() > 0
+        {
             return Ok(Progress::GoesOn);
         }
-        let all: Vec<u64> = self.ours(self.acting).collect();
-        let whole = all == (0..self.next).collect::<Vec<u64>>();
+        let all: Vec<u64> = self.regions.ours(self.regions.acting).collect();
+        let whole = all == (0..self.gateway.next).collect::<Vec<u64>>();
         Violation::unless(whole, ONCE_IN_ORDER, || format!("the acting region holds {all:?}"))?;
         Ok(Progress::Over)
     }
@@ -67,8 +71,8 @@ impl BufferWorld {
     pub(super) fn too_late(&self) -> Result<(), Violation> {
         let detail = format!(
             "{} records accepted, the acting region ends in {:?}",
-            self.next,
-            self.newest(self.acting)
+            self.gateway.next,
+            self.regions.newest(self.regions.acting)
         );
         Err(Violation { invariant: GETS_ON, detail })
     }

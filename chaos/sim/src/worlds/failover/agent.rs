@@ -7,6 +7,7 @@ use leeward_failover_core::{
 };
 use leeward_model::{FencingEpoch, Instant};
 
+use super::data::Data;
 use super::{FailoverWorld, GUARD, Happening, LEASE, ROUND, name};
 use crate::schedule::Clock;
 use crate::trace;
@@ -67,7 +68,7 @@ impl Agent {
     }
 }
 
-impl FailoverWorld {
+impl<D: Data> FailoverWorld<D> {
     pub(super) fn agent(&mut self, before: Option<&Agent>) -> Agent {
         let now = self.schedule.now();
         let clock = self.clock();

@@ -9,8 +9,9 @@ use leeward_failover_core::{
 };
 use leeward_model::FencingEpoch;
 
+use super::data::Data;
 use super::{FailoverWorld, LEASE, name, site};
-use crate::run::Violation;
+use crate::run::{Progress, Violation};
 
 pub(super) const REPLAYS: &str = "the journal replays";
 const INVARIANTS: &str = "the failover core's own invariants";
@@ -24,7 +25,7 @@ const NOTHING_LOST: &str = "a planned switchover loses nothing";
 const LOSS_TOLD: &str = "the loss statement tells the truth";
 const TAIL_KEPT: &str = "no topic is made anew before its tail is kept";
 const NOT_THE_PRIMARY: &str = "the primary's topics are never deleted";
-const LINK_FITS: &str = "a link begins where both logs are the same";
+pub(super) const LINK_FITS: &str = "a link begins where both logs are the same";
 const GETS_ON: &str = "a region that is lost is replaced";
 
 /// What is known of everything, beside what any process believes.
@@ -42,7 +43,7 @@ pub(super) struct Truth {
     quarantined: BTreeSet<u64>,
 }
 
-impl FailoverWorld {
+impl<D: Data> FailoverWorld<D> {
     /// After each step: the new entries of the journal, and the state that they make.
     pub(super) fn check(&mut self) -> Result<(), Violation> {
         if self.truth.looked_at == self.journal.len() {
@@ -117,7 +118,7 @@ impl FailoverWorld {
         let Some(loss) = self.truth.state.as_ref().and_then(|state| state.loss.as_ref()) else {
             return Ok(());
         };
-        let log = self.regions[site(&loss.region)].log.len() as u64;
+        let log = self.data.records(site(&loss.region)).len() as u64;
         for bounds in &loss.partitions {
             let lost = log.saturating_sub(bounds.from.to_wire().unsigned_abs());
             let upper = match bounds.upper {
@@ -154,18 +155,13 @@ impl FailoverWorld {
     }
 
     /// A gateway sends a batch at this moment.
-    pub(super) fn check_forwarding(
-        &self,
-        gateway: usize,
-        region: usize,
-        epoch: u64,
-    ) -> Result<(), Violation> {
+    pub(super) fn check_forwarding(&self, gateway: usize, region: usize) -> Result<(), Violation> {
         let Some(state) = &self.truth.state else { return Ok(()) };
         let replaced = state.serving.as_ref().is_some_and(|serving| *serving != name(region));
         Violation::unless(!replaced && !self.is_fenced(region), ONE_SERVES, || {
             format!(
-                "gateway {gateway} forwards to {region} under epoch {epoch}; {:?}, {:?}",
-                state.epoch, state.serving
+                "gateway {gateway} forwards to {region} under epoch {}; {:?}, {:?}",
+                self.gateways[gateway].epoch, state.epoch, state.serving
             )
         })
     }
@@ -202,9 +198,12 @@ impl FailoverWorld {
         let Some(running) = self.running() else { return Ok(()) };
         let proven = fence.epoch() == running.epoch && *fence.region() == name(other);
         Violation::unless(proven, PROVEN, || format!("{fence:?} for {region}"))?;
-        let whole = self.regions[region].log == self.regions[other].log;
-        Violation::unless(running.kind != Kind::Switchover || whole, NOTHING_LOST, || {
-            format!("{} of {} records", self.regions[region].log.len(), self.regions[other].log.len())
+        if running.kind != Kind::Switchover {
+            return Ok(());
+        }
+        let (survivor, left) = (self.data.records(region), self.data.records(other));
+        Violation::unless(survivor == left, NOTHING_LOST, || {
+            format!("{} of {} records", survivor.len(), left.len())
         })
     }
 
@@ -214,18 +213,18 @@ impl FailoverWorld {
         let aborting = self.is_aborting();
         let relinking = running.is_some_and(|running| matches!(running.stage, Stage::Relinking { .. }));
         Violation::unless(aborting || relinking, FENCED, || format!("region {region} is opened at {epoch}"))?;
-        if aborting && self.link.source == region {
-            self.link.runs = true;
+        if aborting {
+            D::taken_back(self, region);
         }
         Ok(())
     }
 
     pub(super) fn quarantine(&mut self, region: usize, tails: &[Tail]) -> u64 {
-        let log = &self.regions[region].log;
+        let log = self.data.records(region);
         let mut copied = 0;
         for tail in tails {
             let (from, to) = (tail.from.to_wire() as usize, tail.to.to_wire() as usize);
-            for (record, _) in log.get(from..to.min(log.len())).unwrap_or_default() {
+            for record in log.get(from..to.min(log.len())).unwrap_or_default() {
                 self.truth.quarantined.insert(*record);
                 copied += 1;
             }
@@ -236,23 +235,16 @@ impl FailoverWorld {
     pub(super) fn check_recreation(&self, region: usize) -> Result<(), Violation> {
         let Some(state) = &self.truth.state else { return Ok(()) };
         Violation::unless(state.primary != name(region), NOT_THE_PRIMARY, || format!("region {region}"))?;
-        let kept: BTreeSet<u64> = self.regions[1 - region].log.iter().map(|(record, _)| *record).collect();
+        let kept: BTreeSet<u64> = self.data.records(1 - region).into_iter().collect();
         let discards = self
             .running()
             .is_some_and(|running| matches!(running.kind, Kind::Resync { tail: TailPolicy::Discard, .. }));
-        let lost = self.regions[region]
-            .log
-            .iter()
-            .find(|(record, _)| !kept.contains(record) && !self.truth.quarantined.contains(record));
+        let records = self.data.records(region);
+        let lost =
+            records.iter().find(|record| !kept.contains(record) && !self.truth.quarantined.contains(record));
         Violation::unless(discards || lost.is_none(), TAIL_KEPT, || {
             format!("record {lost:?} of region {region}")
         })
-    }
-
-    pub(super) fn check_link(&self) -> Result<(), Violation> {
-        let (source, target) = (&self.regions[self.link.source].log, &self.regions[self.link.target].log);
-        let same = source.get(..self.link.replicated) == Some(&target[..]);
-        Violation::unless(same, LINK_FITS, || format!("{} and {} records", source.len(), target.len()))
     }
 
     pub(super) fn primary(&self) -> Option<usize> {
@@ -283,6 +275,15 @@ impl FailoverWorld {
             format!("waits for {waits_for:?}: {:?}", self.truth.state)
         })
     }
+}
+
+/// Whether the other region serves in the place of the one that was lost for good, or none could be lost.
+pub(super) fn is_over<D: Data>(world: &FailoverWorld<D>) -> Progress {
+    let over = match world.lost {
+        Some(lost) => world.primary().is_some_and(|primary| primary != lost) && !world.is_busy(),
+        None => world.is_late,
+    };
+    if over { Progress::Over } else { Progress::GoesOn }
 }
 
 /// An entry in one line.

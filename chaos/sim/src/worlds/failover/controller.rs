@@ -9,6 +9,7 @@ use leeward_model::Instant;
 use std::time::Duration;
 
 use super::agent::{Told, Word};
+use super::data::Data;
 use super::gateway::Seen;
 use super::{FailoverWorld, Happening, LEASE, name};
 use crate::run::Violation;
@@ -29,7 +30,7 @@ pub(super) struct Controller {
     pub(super) unknown_until: Instant,
 }
 
-impl FailoverWorld {
+impl<D: Data> FailoverWorld<D> {
     fn moment(&self, clock: Clock) -> Now {
         Now { monotonic: clock.read(self.schedule.now()), wall: self.wall() }
     }

@@ -2,30 +2,30 @@
 
 use std::time::Duration;
 
-use leeward_failover_core::{Drain, Effect, EffectId, FinalPosition, Outcome, SealEvidence};
-use leeward_model::TargetOffset;
+use leeward_failover_core::{Effect, EffectId, Outcome, SealEvidence};
 
-use super::{FailoverWorld, Happening, Link, offset, partition, site};
+use super::data::Data;
+use super::{FailoverWorld, Happening, site};
 use crate::run::Violation;
 use crate::trace;
 
 /// Between two looks of an effect that waits for something.
 const LOOK: Duration = Duration::from_millis(40);
-/// Looks after which a planned drain, a wait for a link or a broker that does not answer has failed.
+/// Looks after which a broker that does not answer has failed.
 const LOOKS_MAX: u32 = 30;
 
 /// What became of one try.
-enum Tried {
+pub(crate) enum Tried {
     Ends(Outcome),
     /// Look again soon.
     Waits,
 }
 
-fn failed(error: &str) -> Tried {
+pub(super) fn failed(error: &str) -> Tried {
     Tried::Ends(Outcome::Failed { error: error.to_owned() })
 }
 
-impl FailoverWorld {
+impl<D: Data> FailoverWorld<D> {
     pub(super) fn try_effect(&mut self, life: u64, id: EffectId, tries: u32) -> Result<(), Violation> {
         let Some(controller) = self.controller.as_ref().filter(|controller| controller.life == life) else {
             return Ok(());
@@ -42,7 +42,7 @@ impl FailoverWorld {
                 let delay = self.schedule.random.mostly_short(1, 600);
                 self.schedule.after(delay, Happening::EffectDone(life, id, outcome));
             }
-            Tried::Waits if tries > LOOKS_MAX && !matches!(effect, Effect::CutGateways { .. }) => {
+            Tried::Waits if tries > D::LOOKS_MAX && !matches!(effect, Effect::CutGateways { .. }) => {
                 let outcome = Outcome::Failed { error: "waited too long".to_owned() };
                 self.schedule.after(LOOK, Happening::EffectDone(life, id, outcome));
             }
@@ -67,8 +67,11 @@ impl FailoverWorld {
                 self.regions[region].sealed = false;
                 Tried::Ends(Outcome::Done)
             }
-            Effect::DrainLink { source, target, drain, .. } => {
-                self.drain(site(source), site(target), drain, tries)
+            Effect::DrainLink { source, target, drain, epoch } => {
+                if !self.reaches(self.home, site(target)) {
+                    return Ok(failed("no mirror agent"));
+                }
+                D::drain(self, (site(source), site(target)), *epoch, drain, tries)?
             }
             Effect::Promote { region, fence } => {
                 let region = site(region);
@@ -110,18 +113,24 @@ impl FailoverWorld {
                     return Ok(failed("not reached"));
                 }
                 self.check_recreation(region)?;
-                self.regions[region].log.clear();
+                D::delete_topics(self, region);
                 self.regions[region].open_to_clients = false;
-                // A link into topics that are gone ends; the one that is started next begins anew.
-                self.link.runs &= self.link.target != region;
                 Tried::Ends(Outcome::Done)
             }
-            Effect::StartLink { source, target, resume, .. } => {
-                self.start_link(site(source), site(target), !resume.is_empty())?
+            Effect::StartLink { source, target, resume, epoch } => {
+                let (source, target) = (site(source), site(target));
+                if !self.reaches(self.home, target) {
+                    return Ok(failed("no mirror agent"));
+                }
+                self.regions[target].open_to_clients = false;
+                D::start_link(self, (source, target), *epoch, !resume.is_empty())?
             }
             Effect::AwaitCaughtUp { .. } => {
-                let end = self.regions[self.link.source].log.len();
-                if self.link.replicated + 2 >= end { Tried::Ends(Outcome::Done) } else { Tried::Waits }
+                if D::is_caught_up(self) {
+                    Tried::Ends(Outcome::Done)
+                } else {
+                    Tried::Waits
+                }
             }
         })
     }
@@ -138,39 +147,5 @@ impl FailoverWorld {
         let still = self.calm || !self.schedule.random.one_in(10);
         let log_ends = self.log_ends(region);
         Tried::Ends(Outcome::Sealed(SealEvidence { brokers: 1, brokers_refusing: 1, log_ends, still }))
-    }
-
-    fn drain(&mut self, source: usize, target: usize, drain: &Drain, tries: u32) -> Tried {
-        if !self.reaches(self.home, target) || (self.link.source, self.link.target) != (source, target) {
-            return failed("no mirror agent");
-        }
-        let position = FinalPosition {
-            partition: partition(),
-            source: offset(self.link.replicated),
-            target: TargetOffset::from_wire(self.regions[target].log.len() as i64).expect("not negative"),
-        };
-        let drained = match drain {
-            Drain::To(ends) => ends.iter().all(|end| position.source >= end.end),
-            Drain::AsFarAsItCame => true,
-        };
-        if drained {
-            self.link.runs = false;
-            return Tried::Ends(Outcome::LinkDrained { positions: vec![position] });
-        }
-        if tries > LOOKS_MAX { failed("records are left") } else { Tried::Waits }
-    }
-
-    fn start_link(&mut self, source: usize, target: usize, resume: bool) -> Result<Tried, Violation> {
-        if !self.reaches(self.home, target) {
-            return Ok(failed("no mirror agent"));
-        }
-        self.regions[target].open_to_clients = false;
-        let running = self.link.runs && (self.link.source, self.link.target) == (source, target);
-        if !running {
-            let replicated = if resume { self.regions[target].log.len() } else { 0 };
-            self.link = Link { source, target, replicated, seen_end: replicated, runs: true };
-            self.check_link()?;
-        }
-        Ok(Tried::Ends(Outcome::Done))
     }
 }

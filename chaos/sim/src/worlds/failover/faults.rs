@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use leeward_failover_core::{Event, Request, Verb};
 
+use super::data::Data;
 use super::{FAILED_OVER_WITHIN, FAULTS_FOR, FailoverWorld, Happening, LOSS_AFTER};
-use crate::run::Progress;
+use crate::run::Violation;
 use crate::trace;
 
-impl FailoverWorld {
-    pub(super) fn go_wrong(&mut self) {
+impl<D: Data> FailoverWorld<D> {
+    pub(super) fn go_wrong(&mut self) -> Result<(), Violation> {
         if self.calm {
-            return;
+            return Ok(());
         }
         let wait = self.schedule.random.millis(200, 3_000);
         self.schedule.after(wait, Happening::Fault);
@@ -59,6 +60,7 @@ impl FailoverWorld {
             }
             _ => {}
         }
+        D::go_wrong(self)
     }
 
     fn isolate(&mut self, site: usize) {
@@ -87,6 +89,7 @@ impl FailoverWorld {
         if self.home == site {
             self.crash_controller(long);
         }
+        D::region_is_lost(self, site, long);
     }
 
     pub(super) fn calm_down(&mut self) {
@@ -106,6 +109,7 @@ impl FailoverWorld {
         self.gateways.iter_mut().for_each(|gateway| gateway.paused_until = now);
         self.schedule.after(Duration::ZERO, Happening::ControllerStarts);
         self.schedule.after(LOSS_AFTER, Happening::Loss);
+        D::calm_down(self);
     }
 
     /// The acting primary is lost, where everything is ready for that.
@@ -120,16 +124,9 @@ impl FailoverWorld {
             self.regions[primary].down_until = Duration::MAX;
             self.agents[primary].alive = false;
             self.lost = Some(primary);
+            D::region_is_lost(self, primary, Duration::MAX);
         }
         self.schedule.after(FAILED_OVER_WITHIN, Happening::TooLate);
-    }
-
-    pub(super) fn progress(&self) -> Progress {
-        let over = match self.lost {
-            Some(lost) => self.primary().is_some_and(|primary| primary != lost) && !self.is_busy(),
-            None => false,
-        };
-        if over || (self.is_late && self.lost.is_none()) { Progress::Over } else { Progress::GoesOn }
     }
 }
 

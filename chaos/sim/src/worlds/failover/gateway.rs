@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use leeward_failover_core::GatewaysCut;
+use leeward_failover_core::{GatewaysCut, Promotion};
 use leeward_model::{FencingEpoch, Instant};
 
+use super::data::Data;
 use super::{FailoverWorld, Happening, LEASE, site};
 use crate::run::Violation;
 use crate::schedule::Clock;
@@ -14,12 +15,22 @@ const REPORT: Duration = Duration::from_millis(250);
 const RENEWAL: Duration = Duration::from_millis(375);
 
 /// What a gateway is told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Leave {
     pub(super) epoch: u64,
     pub(super) region: Option<usize>,
+    pub(super) promotion: Option<Promotion>,
     /// The number of the report that this answers.
     pub(super) answers: u64,
+}
+
+/// Where a gateway forwards to, and under which epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Forwards {
+    pub(super) epoch: u64,
+    pub(super) region: Option<usize>,
+    /// Whether its grant lives.
+    pub(super) lives: bool,
 }
 
 #[derive(Debug)]
@@ -30,9 +41,12 @@ pub(super) struct Gateway {
     number: u64,
     /// When each report was sent; a few are remembered.
     sent: Vec<(u64, Instant)>,
-    epoch: u64,
-    region: Option<usize>,
+    pub(super) epoch: u64,
+    pub(super) region: Option<usize>,
     lives_until: Instant,
+    pub(super) promotion: Option<Promotion>,
+    /// The first report of this life: what answers an earlier one was meant for another.
+    first: u64,
 }
 
 /// What the controller knows of a gateway.
@@ -57,16 +71,22 @@ impl Gateway {
             epoch: 0,
             region: None,
             lives_until,
+            promotion: None,
+            first: 0,
         }
     }
 
+    pub(super) fn forwards(&self, now: Instant) -> Forwards {
+        Forwards { epoch: self.epoch, region: self.region, lives: self.forwards_to(now).is_some() }
+    }
+
     /// Where it forwards to at this moment.
-    fn forwards_to(&self, now: Instant) -> Option<usize> {
+    pub(super) fn forwards_to(&self, now: Instant) -> Option<usize> {
         self.region.filter(|_| now < self.lives_until)
     }
 }
 
-impl FailoverWorld {
+impl<D: Data> FailoverWorld<D> {
     pub(super) fn gateway_reports(&mut self, index: usize) {
         let now = self.schedule.now();
         let gateway = &mut self.gateways[index];
@@ -131,46 +151,35 @@ impl FailoverWorld {
         let state = controller.engine.state();
         let region = state.serving.as_ref().map(site);
         let epoch = state.epoch.to_wire();
+        let promotion = state.promotion.clone();
         let Some(seen) = controller.gateways.get_mut(&index) else { return };
         if region.is_some() {
             seen.granted_until = local.after(LEASE.duration).after(LEASE.margin);
         }
-        let leave = Leave { epoch, region, answers: seen.number };
+        let leave = Leave { epoch, region, promotion, answers: seen.number };
         if self.passes(self.gateways[index].site, self.home) {
             let delay = self.schedule.random.mostly_short(1, 300);
             self.schedule.after(delay, Happening::LeaveArrives(index, leave));
         }
     }
 
-    pub(super) fn leave_arrives(&mut self, index: usize, leave: Leave) {
+    pub(super) fn leave_arrives(&mut self, index: usize, leave: Leave) -> Result<(), Violation> {
         let now = self.schedule.now();
         let gateway = &mut self.gateways[index];
-        if leave.epoch < gateway.epoch {
-            return;
+        if leave.epoch < gateway.epoch || leave.answers < gateway.first {
+            return Ok(());
         }
         let counts_from = gateway.sent.iter().find(|(number, _)| *number == leave.answers).map(|(_, at)| *at);
         let local = gateway.clock.read(now);
-        let changed = (gateway.epoch, gateway.region) != (leave.epoch, leave.region);
-        gateway.epoch = leave.epoch;
-        gateway.region = leave.region;
-        gateway.lives_until = counts_from.map_or(local, |from| from.after(LEASE.duration));
-        if changed {
+        let before = gateway.forwards(local);
+        if (gateway.epoch, gateway.region) != (leave.epoch, leave.region) {
             trace::note(|| format!("{now:?} gateway {index} is told {leave:?}"));
         }
-    }
-
-    pub(super) fn gateway_writes(&mut self, index: usize) -> Result<(), Violation> {
-        let now = self.schedule.now();
-        let wait = self.schedule.random.millis(20, 120);
-        self.schedule.after(wait, Happening::GatewayWrites(index));
-        let gateway = &self.gateways[index];
-        let Some(region) = gateway.forwards_to(gateway.clock.read(now)) else { return Ok(()) };
-        let (at, epoch) = (gateway.site, gateway.epoch);
-        self.check_forwarding(index, region, epoch)?;
-        if self.reaches(at, region) && !self.regions[region].sealed {
-            self.write(region);
-        }
-        Ok(())
+        gateway.epoch = leave.epoch;
+        gateway.region = leave.region;
+        gateway.promotion = leave.promotion;
+        gateway.lives_until = counts_from.map_or(local, |from| from.after(LEASE.duration));
+        D::told(self, index, before)
     }
 
     /// What is cut off of an epoch's predecessors; `None` while somebody may still forward.

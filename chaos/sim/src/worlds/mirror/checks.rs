@@ -1,14 +1,12 @@
 //! What must hold of a mirror, at each step.
 
 use leeward_mirror_core::map::{NotThere, Translation};
-use leeward_mirror_core::partition::{Command, Event};
 
-use super::{MirrorWorld, source, target};
+use super::{MirrorWorld, Regions};
 use crate::broker::{FOREIGNER, Record};
+use crate::mirrors::{Process, source, target};
 use crate::run::{Progress, Violation};
-use crate::trace;
 
-pub(super) const PLAIN_BATCHES: &str = "the target is sent whole, plain batches only";
 const ONCE_IN_ORDER: &str = "the target's log is the source's, once and in order";
 const NOTHING_LEFT_OUT: &str = "only what the source deleted is left out";
 const CURSORS: &str = "fetched >= sent >= acknowledged >= checkpointed";
@@ -22,7 +20,7 @@ const GETS_ON: &str = "once nothing goes wrong, the mirror gets to the end";
 /// Records at the end of what is mirrored whose positions are translated at each step; all of them are at the end.
 const LOOKED_AT: usize = 12;
 
-impl MirrorWorld {
+impl Regions {
     fn own(&self) -> impl DoubleEndedIterator<Item = (i64, &Record)> {
         let places = self.target.records().iter().enumerate().map(|(at, record)| (at as i64, record));
         places.filter(|(_, record)| record.producer != FOREIGNER)
@@ -51,8 +49,7 @@ impl MirrorWorld {
     }
 
     /// The process has taken an event.
-    pub(super) fn check(&mut self, who: usize) -> Result<(), Violation> {
-        let process = &self.processes[who];
+    pub(super) fn check(&self, who: usize, process: &mut Process) -> Result<(), Violation> {
         let standing = process.partition.standing();
         let Some(cursors) = standing.cursors else { return Ok(()) };
         let ordered = cursors.fetched >= cursors.sent
@@ -73,8 +70,8 @@ impl MirrorWorld {
             format!("process {who} says {end}, the target has {}", self.target.committed())
         })?;
         self.check_acknowledged(who, acknowledged.to_wire())?;
-        self.check_translation(who, end)?;
-        self.processes[who].replicated_to = Some(acknowledged);
+        self.check_translation(who, process, end)?;
+        process.replicated_to = Some(acknowledged);
         Ok(())
     }
 
@@ -93,8 +90,8 @@ impl MirrorWorld {
         })
     }
 
-    fn check_translation(&self, who: usize, end: i64) -> Result<(), Violation> {
-        let partition = &self.processes[who].partition;
+    fn check_translation(&self, who: usize, process: &Process, end: i64) -> Result<(), Violation> {
+        let partition = &process.partition;
         for (place, record) in self.own().rev().skip_while(|(at, _)| *at >= end).take(LOOKED_AT) {
             let offset = source(record.value as i64);
             let (there, back) =
@@ -125,17 +122,19 @@ impl MirrorWorld {
         }
         Ok(())
     }
+}
 
+impl MirrorWorld {
     pub(super) fn progress(&self) -> Result<Progress, Violation> {
-        let process = &self.processes[0];
-        if !self.calm {
+        let process = &self.mirrors.processes[0];
+        if !self.regions.calm {
             return Ok(Progress::GoesOn);
         }
         let standing = process.partition.standing();
         let stopped = standing.stopped.is_some();
-        let reached = process.partition.replicated_to() == Some(source(self.source.end));
-        let quiet =
-            process.storing.is_empty() && self.connections.values().all(|known| known.sent.is_empty());
+        let reached = process.partition.replicated_to() == Some(source(self.regions.source.end));
+        let quiet = process.storing.is_empty()
+            && self.mirrors.connections.values().all(|known| known.sent.is_empty());
         if stopped {
             return self.too_late().map(|()| Progress::Over);
         }
@@ -143,27 +142,28 @@ impl MirrorWorld {
     }
 
     pub(super) fn too_late(&self) -> Result<(), Violation> {
-        let standing = self.processes[0].partition.standing();
-        let detail = format!("source ends at {}: {standing:?}", self.source.end);
+        let standing = self.mirrors.processes[0].partition.standing();
+        let detail = format!("source ends at {}: {standing:?}", self.regions.source.end);
         Err(Violation { invariant: GETS_ON, detail })
     }
 
     /// The whole, at the end.
     pub(super) fn over(&self) -> Result<Progress, Violation> {
-        let partition = &self.processes[0].partition;
-        let values: Vec<i64> = self.own().map(|(_, record)| record.value as i64).collect();
-        let missing = self
+        let partition = &self.mirrors.processes[0].partition;
+        let regions = &self.regions;
+        let values: Vec<i64> = regions.own().map(|(_, record)| record.value as i64).collect();
+        let missing = regions
             .source
             .committed
             .iter()
-            .find(|offset| **offset >= self.source.log_start && values.binary_search(offset).is_err());
+            .find(|offset| **offset >= regions.source.log_start && values.binary_search(offset).is_err());
         Violation::unless(missing.is_none(), NOTHING_LEFT_OUT, || {
             format!("source offset {missing:?} is missing")
         })?;
-        let places: Vec<i64> = self.own().map(|(place, _)| place).collect();
-        for offset in 0..self.source.end {
+        let places: Vec<i64> = regions.own().map(|(place, _)| place).collect();
+        for offset in 0..regions.source.end {
             let next = values.partition_point(|value| *value < offset);
-            let expected = places.get(next).copied().unwrap_or(self.target.end());
+            let expected = places.get(next).copied().unwrap_or(regions.target.end());
             let translated = match partition.to_target(source(offset)) {
                 Translation::Exact(there)
                 | Translation::NotThere(NotThere::BeforeStart { target: there, .. }) => Some(there),
@@ -179,37 +179,7 @@ impl MirrorWorld {
                 format!("target {place} is source {value}, the map says {back:?}")
             })?;
         }
-        self.check_store()?;
+        regions.check_store()?;
         Ok(Progress::Over)
-    }
-}
-
-/// An event without its bytes; `None` while nobody asks for a trace, and for an answer without records.
-pub(super) fn in_short(event: &Event) -> Option<String> {
-    if !trace::is_wanted() {
-        return None;
-    }
-    match event {
-        Event::Fetched(fetched) if fetched.records.is_empty() => None,
-        Event::Fetched(fetched) => Some(format!(
-            "Fetched from {} ({} bytes), stable {}",
-            fetched.from,
-            fetched.records.len(),
-            fetched.last_stable
-        )),
-        other => Some(format!("{other:?}")),
-    }
-}
-
-/// A command without its bytes.
-pub(super) fn said(command: &Command) -> String {
-    match command {
-        Command::Produce { batch, records } => format!(
-            "Produce {batch:?}: epoch {}, sequence {}, {} records",
-            records.producer_epoch(),
-            records.base_sequence(),
-            records.record_count()
-        ),
-        other => format!("{other:?}"),
     }
 }

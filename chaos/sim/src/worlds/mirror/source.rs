@@ -7,14 +7,8 @@ use leeward_mirror_core::partition::{AbortedTransaction, Fetched};
 use leeward_model::SourceOffset;
 use leeward_wire::record::{BatchBuilder, Compression, ControlKind, RecordBatch, control_batch};
 
+use crate::mirrors::{Answer, source as offset};
 use crate::random::Random;
-
-/// What the source says to a fetch.
-#[derive(Clone, Debug)]
-pub(super) enum Answer {
-    Fetched(Fetched),
-    OutOfRange { log_start: SourceOffset, log_end: SourceOffset },
-}
 
 #[derive(Debug, Default)]
 pub(super) struct Source {
@@ -119,8 +113,4 @@ impl Source {
         let marker = self.batches.iter().find(|batch| batch.is_control() && batch.producer_id() == producer);
         marker.is_some_and(|marker| marker.base_offset() >= from)
     }
-}
-
-fn offset(wire: i64) -> SourceOffset {
-    SourceOffset::from_wire(wire).expect("offsets are not negative")
 }
