@@ -51,6 +51,10 @@ pub(super) enum Phase {
         question: Question,
         end: TargetOffset,
     },
+    /// Ended, and waits for the checkpoint that says where: what begins behind this link reads it.
+    Ending {
+        checkpoint: TargetOffset,
+    },
     Sealed,
     Stopped(StopReason),
 }
@@ -138,10 +142,20 @@ impl Partition {
     pub fn on(&mut self, event: Event, now: Instant) -> Vec<Command> {
         let mut commands = Vec::new();
         self.late.at(now);
-        if matches!(self.phase, Phase::Sealed | Phase::Stopped(_)) {
-            return commands;
+        match self.phase {
+            Phase::Ending { checkpoint } => self.ending(&event, checkpoint, &mut commands),
+            Phase::Sealed | Phase::Stopped(_) => {}
+            Phase::Starting
+            | Phase::Active
+            | Phase::Settling
+            | Phase::Pausing { .. }
+            | Phase::Asking(_)
+            | Phase::Auditing { .. } => self.take(event, now, &mut commands),
         }
-        let todo = &mut commands;
+        commands
+    }
+
+    fn take(&mut self, event: Event, now: Instant, todo: &mut Vec<Command>) {
         match event {
             Event::Started(start) => self.started(start, todo),
             Event::Fetched(fetched) => self.fetched(&fetched, todo),
@@ -166,12 +180,29 @@ impl Partition {
         if let Some(cursors) = self.cursors {
             cursors.check();
         }
-        commands
+    }
+
+    /// Nothing changes any more; what is still to come is that the end is durable.
+    fn ending(&mut self, event: &Event, checkpoint: TargetOffset, todo: &mut Vec<Command>) {
+        if let Event::Checkpointed { target } = event
+            && *target >= checkpoint
+        {
+            self.checkpointed(*target);
+            self.sealed(todo);
+        }
+    }
+
+    fn sealed(&mut self, todo: &mut Vec<Command>) {
+        let replicated_to = self.replicated_to();
+        let target_end = replicated_to.map(|_| self.target_end);
+        todo.push(Command::Emit(Notice::Sealed { replicated_to, target_end }));
+        self.phase = Phase::Sealed;
     }
 
     /// The position to fetch next; `None` while nothing should be fetched.
     pub fn wanted(&self) -> Option<SourceOffset> {
-        let over = matches!(self.phase, Phase::Starting | Phase::Sealed | Phase::Stopped(_));
+        let over =
+            matches!(self.phase, Phase::Starting | Phase::Ending { .. } | Phase::Sealed | Phase::Stopped(_));
         let over = over || self.late.is_awaited();
         let full = self.queue.bytes() >= QUEUED_BYTES_MAX;
         let cursors = self.cursors.filter(|_| !over && !full && self.stopping.is_none())?;
@@ -221,9 +252,11 @@ impl Partition {
             Phase::Starting => ("starting", None),
             Phase::Active if self.late.is_awaited() => ("settling", None),
             Phase::Active => ("active", None),
-            Phase::Settling | Phase::Pausing { .. } | Phase::Asking(_) | Phase::Auditing { .. } => {
-                ("settling", None)
-            }
+            Phase::Settling
+            | Phase::Pausing { .. }
+            | Phase::Asking(_)
+            | Phase::Auditing { .. }
+            | Phase::Ending { .. } => ("settling", None),
             Phase::Sealed => ("sealed", None),
             Phase::Stopped(reason) => ("stopped", Some(reason.clone())),
         };
@@ -302,14 +335,15 @@ impl Partition {
             return self.stop(reason, todo);
         }
         if self.reached_goal() {
-            let replicated_to = self.replicated_to();
-            let target_end = replicated_to.map(|_| self.target_end);
-            if let Some(target) = target_end {
-                todo.push(Command::Checkpoint { target });
-            }
-            todo.push(Command::Emit(Notice::Sealed { replicated_to, target_end }));
-            self.phase = Phase::Sealed;
             self.queue.clear();
+            if self.cursors.is_none() {
+                return self.sealed(todo);
+            }
+            self.phase = Phase::Ending { checkpoint: self.target_end };
+            todo.push(Command::Checkpoint { target: self.target_end });
+            if planted("mirror-is-sealed-before-its-end-is-durable") {
+                self.sealed(todo);
+            }
         }
     }
 

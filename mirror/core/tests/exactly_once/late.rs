@@ -107,3 +107,25 @@ fn a_checkpoint_that_the_target_fell_behind_is_taken_back_before_anything_is_pla
     });
     assert_eq!(stored, Some(target(1)));
 }
+
+#[test]
+fn a_link_is_sealed_once_its_end_is_durable() {
+    let mut mirror = Partition::new(Settings { gap: GapPolicy::Stop, ..settings() });
+    let begun = Start {
+        runs: vec![Run { source: source(0), target: target(0), foreign_before: 0, anchor: true }],
+        checkpoint: Some(target(7)),
+        target_end: target(7),
+        source_log_start: Some(source(0)),
+        begin_at: Some(source(0)),
+    };
+    mirror.on(Event::Started(begun), Instant::ZERO);
+
+    let asked = mirror.on(Event::Seal { drain_to: None }, Instant::ZERO);
+    let before = mirror.standing().state;
+    mirror.on(Event::Checkpointed { target: target(7) }, Instant::ZERO);
+
+    let checkpoint =
+        |command: &Command| matches!(command, Command::Checkpoint { target: at } if *at == target(7));
+    assert!(asked.iter().any(checkpoint));
+    assert_eq!((before, mirror.standing().state), ("settling", "sealed"));
+}
