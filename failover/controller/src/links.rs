@@ -104,6 +104,26 @@ impl Links {
         reply.map(|_| ()).map_err(|status| failed(target, status))
     }
 
+    /// Starts a link and waits until it has begun. What it goes on is durable then: an agent that is started again may go on
+    /// from the link's map, and before that it may not.
+    pub(crate) async fn begin(
+        &self,
+        source: &RegionName,
+        target: &RegionName,
+        epoch: FencingEpoch,
+        goes_on: GoesOn,
+    ) -> Result<(), LinkError> {
+        self.start(source, target, epoch, goes_on).await?;
+        loop {
+            let reply = self.status(source, target).await?;
+            let runs = reply.state == "running" || reply.state == "source-dark";
+            if runs && reply.epoch >= epoch.to_wire() {
+                return Ok(());
+            }
+            sleep(POLL_EVERY).await;
+        }
+    }
+
     /// Drains a link and seals it for ever under this epoch.
     pub(crate) async fn seal(
         &self,

@@ -67,7 +67,7 @@ impl Performer {
             }
             Effect::RecreateTopics { region, .. } => self.recreate(&region).await,
             Effect::StartLink { source, target, epoch, resume } => {
-                self.start_link(&source, &target, epoch, &resume).await
+                bounded(STEP_TIMEOUT, self.start_link(&source, &target, epoch, &resume)).await
             }
             Effect::AwaitCaughtUp { source, target, .. } => self.await_caught_up(&source, &target).await,
         };
@@ -151,8 +151,8 @@ impl Performer {
         resume: &[FinalPosition],
     ) -> Attempt {
         let goes_on = if resume.is_empty() { GoesOn::OnNewTopics } else { GoesOn::OnItsInverse };
-        let started = self.links.start(source, target, epoch, goes_on).await;
-        started.map(|()| Outcome::Done).map_err(told)
+        let begun = self.links.begin(source, target, epoch, goes_on).await;
+        begun.map(|()| Outcome::Done).map_err(told)
     }
 
     async fn await_caught_up(&self, source: &RegionName, target: &RegionName) -> Attempt {

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use leeward_failover_core::{Engine, Now, OperationResult, Standing, Verdict};
+use leeward_failover_core::{Engine, Now, OperationResult, Verdict};
 use leeward_model::{FencingEpoch, LinkName, RegionName};
 use leeward_proto::link::LinkReply;
 use parking_lot::Mutex;
@@ -55,13 +55,12 @@ fn wanted(engine: &Engine, now: Now) -> Wanted {
     let state = engine.state();
     let source = state.primary.clone();
     let target = engine.config().other(&source).clone();
-    let standby = state.standings.get(&target) == Some(&Standing::Standby);
     // Where the epoch's decision was undone, what it sealed goes on.
     let undone = matches!(state.last_result, Some((_, OperationResult::Aborted(_))));
     let goes_on = if undone { GoesOn::DespiteSeal } else { GoesOn::OnItsMap };
     Wanted {
         epoch: state.epoch,
-        runs: (standby && state.operation.is_none()).then_some(goes_on),
+        runs: state.link_is_to_run().then_some(goes_on),
         source_healthy: engine.health(&source, now.monotonic).verdict == Verdict::Healthy,
         cut: engine.link_is_cut(now.monotonic),
         source,

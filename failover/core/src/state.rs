@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use leeward_model::{FencingEpoch, RegionName, WallTime};
+use leeward_model::{FencingEpoch, RegionName, WallTime, mutation::planted};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -129,6 +129,20 @@ impl State {
             | Stage::Over(_) => false,
         };
         self.serving.as_ref() == Some(region) || self.operation.as_ref().is_some_and(about_to)
+    }
+
+    /// Whether the link from the primary into the other region is to run: that one is a standby, or catches up to be one.
+    pub fn link_is_to_run(&self) -> bool {
+        match &self.operation {
+            Some(running) => {
+                running.stage == Stage::CatchingUp
+                    && !planted("failover-lets-a-link-stop-while-it-catches-up")
+            }
+            None => {
+                let mut others = self.standings.iter().filter(|(region, _)| **region != self.primary);
+                others.any(|(_, standing)| *standing == Standing::Standby)
+            }
+        }
     }
 
     /// The operation that this key started.

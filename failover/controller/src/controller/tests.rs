@@ -279,6 +279,29 @@ async fn a_mirror_that_is_started_again_in_a_failover_does_not_stop_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_switchover_ends_once_the_link_back_has_begun() {
+    let mut world = World::new().await;
+    let mirror = PretendMirror { begins_late: true, ..PretendMirror::default() };
+    let waits = mirror.waits.clone();
+    world.mirror = mirror.serve().await;
+    let controller = world.start(core()).await;
+
+    let request = VerbRequest { to: "b".into(), ..VerbRequest::default() };
+    let mut client = client(&controller).await;
+    let switchover = tokio::spawn(async move { client.switchover(request).await });
+    while !waits.load(std::sync::atomic::Ordering::Relaxed) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let standing = controller.status().regions[&name("a")].standing.clone();
+    waits.store(false, std::sync::atomic::Ordering::Relaxed);
+
+    let reply = switchover.await.expect("asked").expect("answered").into_inner();
+    assert_eq!(reply.outcome, "finished", "{reply:#?}");
+    assert!(matches!(standing, Standing::Lost { .. }), "{standing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_that_was_sealed_for_an_aborted_switchover_goes_on() {
     let mut world = World::new().await;
     let mirror = PretendMirror { loses_answers: true, ..PretendMirror::default() };

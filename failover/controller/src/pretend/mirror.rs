@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -26,6 +26,10 @@ pub(crate) struct PretendMirror {
     pub(crate) sealed: Arc<Mutex<BTreeMap<String, u64>>>,
     /// Whether it was started again, and nobody gave it leave since.
     pub(crate) waits: Arc<AtomicBool>,
+    /// Under which epoch it was started last, once it has begun.
+    pub(crate) epoch: Arc<AtomicU64>,
+    /// Whether a link that is started begins only once somebody ends its waiting.
+    pub(crate) begins_late: bool,
     /// Links whose target's topics were to be made anew.
     pub(crate) made_anew: Arc<Mutex<Vec<String>>>,
     /// Whether its answers to seals get lost.
@@ -73,7 +77,7 @@ impl Link for PretendMirror {
             return Ok(Response::new(LinkReply { state: "waiting".into(), ..LinkReply::default() }));
         }
         let state = if self.sealed.lock().contains_key(link) { "sealed" } else { "running" };
-        Ok(Response::new(LinkReply { state: state.into(), ..reply(link) }))
+        Ok(Response::new(LinkReply { state: state.into(), epoch: self.epoch.load(Relaxed), ..reply(link) }))
     }
 
     async fn watermarks(
@@ -98,7 +102,8 @@ impl Link for PretendMirror {
         if asked.topics_made_anew {
             self.made_anew.lock().push(asked.link.clone());
         }
-        self.waits.store(false, Relaxed);
+        self.waits.store(self.begins_late, Relaxed);
+        self.epoch.fetch_max(asked.epoch, Relaxed);
         Ok(Response::new(reply(&asked.link)))
     }
 

@@ -323,6 +323,25 @@ fn a_returned_region_becomes_a_standby_by_itself_where_the_policy_says_so() {
 }
 
 #[test]
+fn the_link_to_a_region_that_catches_up_is_to_run_again_where_it_stopped() {
+    let mut world = World::failed_over();
+    world.config.resync = Some(TailPolicy::Quarantine);
+    world.restart();
+    world.reach("a", true);
+    world.rounds(1);
+    let steps = ["seal-region", "quarantine", "recreate-topics", "unseal-region", "start-link"];
+
+    let runs = steps.map(|step| {
+        let runs = world.engine.state().link_is_to_run();
+        world.succeed(step);
+        world.rounds(1);
+        runs
+    });
+
+    assert_eq!((runs, world.engine.state().link_is_to_run()), ([false; 5], true));
+}
+
+#[test]
 fn a_switchover_that_cannot_drain_goes_back_to_where_it_began() {
     let mut world = World::new();
     world.request(Verb::Switchover { to: name("b") }, None).expect("taken");
