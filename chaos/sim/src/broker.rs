@@ -77,6 +77,11 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
+    /// An empty log in the place of this one: another topic of the same name.
+    pub(crate) fn begin_anew(&mut self) {
+        *self = Self { term: self.term + 1, sealed: self.sealed, ..Self::default() };
+    }
+
     /// Appends a batch by the rules for idempotent producers. It counts once it is [committed](Self::commit).
     ///
     /// # Errors
@@ -128,14 +133,19 @@ impl Broker {
 
     /// Somebody else's records, committed at once.
     pub(crate) fn write_foreign(&mut self, records: usize) {
+        self.write_plain(&vec![u64::MAX; records]);
+    }
+
+    /// A batch of somebody who is no idempotent producer, committed at once.
+    pub(crate) fn write_plain(&mut self, values: &[u64]) {
         let sequence = self.end() as i32;
         let batch = Batch {
             base: self.end(),
-            records: records as u32,
+            records: values.len() as u32,
             writer: Writer { producer: FOREIGNER, epoch: 0, sequence },
         };
         self.batches.push(batch);
-        self.records.extend((0..records).map(|_| Record { producer: FOREIGNER, value: u64::MAX }));
+        self.records.extend(values.iter().map(|value| Record { producer: FOREIGNER, value: *value }));
         self.commit(self.end());
     }
 

@@ -18,6 +18,8 @@ use crate::trace;
 
 const TICK: Duration = Duration::from_millis(50);
 const SAVES_EVERY: Duration = Duration::from_millis(500);
+/// After this, a connection breaks on which a batch reached nobody.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(700);
 const DRIFT_PPM_MAX: u32 = 20_000;
 const NOTHING_SET_ASIDE: &str = "nothing is set aside that a region would take";
 
@@ -33,6 +35,15 @@ pub(crate) enum Happening {
     Operated(u64, Command),
     OperationAnswered(u64, Event),
     Saves(u64),
+    /// Nobody has answered on a connection.
+    Breaks(u64, u64),
+}
+
+impl Happening {
+    /// What reaches a region does not wait for who sent it.
+    pub(crate) fn is_at_a_region(&self) -> bool {
+        matches!(self, Self::BatchArrives(_))
+    }
 }
 
 /// A batch on its way to a region.
@@ -110,6 +121,12 @@ pub(crate) struct Gateway {
     disk: Disk,
     /// The ordinal of the next record that is accepted.
     pub(crate) next: u64,
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self::started(Duration::ZERO, &mut Random::new(0))
+    }
 }
 
 impl Gateway {
@@ -194,7 +211,9 @@ impl Gateway {
                 around.after(SAVES_EVERY, Happening::Saves(life));
                 Ok(())
             }
+            Happening::Breaks(life, id) if self.lives(life) && id == self.connection.id => self.cut(around),
             Happening::Tick(_)
+            | Happening::Breaks(..)
             | Happening::BatchAnswered(..)
             | Happening::Operated(..)
             | Happening::OperationAnswered(..)
@@ -236,6 +255,7 @@ impl Gateway {
     fn send(&mut self, ordinal: u64, request: Request, around: &mut impl Around) -> Result<(), Violation> {
         let now = around.now();
         let delay = around.random().mostly_short(1, 300);
+        self.connection.open.push(ordinal);
         if !around.lets(request.region)? {
             let outcome = Outcome::NotSent;
             let answered = Happening::BatchAnswered(self.life, self.connection.id, ordinal, outcome);
@@ -243,7 +263,6 @@ impl Gateway {
             return Ok(());
         }
         let connection = &mut self.connection;
-        connection.open.push(ordinal);
         connection.sent.push_back(request);
         let arrival = connection.there.arrival(now, delay);
         around.at(arrival, Happening::BatchArrives(connection.id));
@@ -255,7 +274,10 @@ impl Gateway {
             return Ok(());
         }
         let Some(request) = self.connection.sent.pop_front() else { return Ok(()) };
-        let Some(outcome) = around.deliver(&request)? else { return Ok(()) };
+        let Some(outcome) = around.deliver(&request)? else {
+            around.after(ANSWERED_WITHIN, Happening::Breaks(self.life, id));
+            return Ok(());
+        };
         let delay = around.random().mostly_short(1, 300);
         let arrival = self.connection.back.arrival(around.now(), delay);
         let answered = Happening::BatchAnswered(self.life, id, request.entry.ordinal, outcome);
@@ -294,6 +316,11 @@ impl Gateway {
     /// Nothing of what is late arrives any more.
     pub(crate) fn forget_ghosts(&mut self) {
         self.ghosts.clear();
+    }
+
+    /// Nothing of what is late arrives any more in a region.
+    pub(crate) fn forget_ghosts_to(&mut self, region: usize) {
+        self.ghosts.retain(|(_, ghost)| ghost.region != region);
     }
 
     /// Whether something is under way to another region.

@@ -6,7 +6,7 @@ use leeward_sim::{WorldKind, run};
 const SEEDS: u64 = 1000;
 
 const USAGE: &str = "usage: leeward-sim [--world NAME] [--first N] [--seeds N] [--seed N]\n\
-    --world NAME  only this world (mirror, failover, buffer, log, whole)\n\
+    --world NAME  only this world (mirror, failover, buffer, joined, log)\n\
     --first N     the first seed; 1 where it is left out\n\
     --seeds N     how many seeds; 1000 where it is left out\n\
     --seed N      this seed alone";

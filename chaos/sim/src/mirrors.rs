@@ -2,21 +2,20 @@
 //! connection breaks or a process crashes. What lies around them a world says, as [`Around`].
 
 mod process;
+mod regions;
 mod words;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use leeward_mirror_core::partition::{
-    AuditedBatch, BatchNumber, Command, Event, Fetched, Notice, Settings, Start,
-};
+use leeward_mirror_core::partition::{BatchNumber, Command, Event, Fetched, Notice, Settings};
 use leeward_model::{SourceOffset, TargetOffset};
 use leeward_wire::ErrorCode;
-use leeward_wire::record::RecordBatch;
 
 use self::process::Connection;
 pub(crate) use self::process::{Process, REPLICATING_MAX_MS, Store};
-use crate::broker::{Broker, Refusal, Writer};
+use self::regions::{append, ask, fetch};
+use crate::broker::Broker;
 use crate::random::Random;
 use crate::run::Violation;
 use crate::schedule::Clock;
@@ -28,9 +27,6 @@ const TICK: Duration = Duration::from_millis(100);
 const AGAIN: Duration = Duration::from_millis(200);
 /// Bytes under way to a region that is down are gone by then, in milliseconds.
 const GONE_MS: u64 = 2;
-/// Bytes that a model's record may have when it is decompressed.
-const RECORDS_BYTES_MAX: usize = 1 << 20;
-const PLAIN_BATCHES: &str = "the target is sent whole, plain batches only";
 
 /// Something that happens; `usize` is a process, and the number beside it the life it is meant for.
 #[derive(Debug)]
@@ -77,7 +73,12 @@ impl Happening {
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     Fetched(Fetched),
-    OutOfRange { log_start: SourceOffset, log_end: SourceOffset },
+    OutOfRange {
+        log_start: SourceOffset,
+        log_end: SourceOffset,
+    },
+    /// The topic is another one of the same name.
+    Recreated,
 }
 
 /// What lies around the processes.
@@ -95,8 +96,8 @@ pub(crate) trait Around {
     fn store(&mut self, who: usize) -> &mut Store;
     /// What a process reads from its source; `None` where that does not answer.
     fn fetch(&mut self, who: usize, from: SourceOffset, batches: usize) -> Option<Answer>;
-    /// What a process begins with, beside what is stored and where the target ended.
-    fn start(&mut self, who: usize, target_end: TargetOffset) -> Start;
+    /// What a process is told at its start, where the target ended there.
+    fn start(&mut self, who: usize, target_end: TargetOffset) -> Event;
     /// A batch was appended.
     fn appended(&mut self, who: usize, base: i64, values: &[u64]) -> Result<(), Violation>;
     /// A process has taken an event.
@@ -189,7 +190,10 @@ impl Mirrors {
                 let delay = around.random().mostly_short(1, 200);
                 around.after(delay, Happening::Asked(who, life, command));
             }
-            Command::Reload => around.after(Duration::from_millis(1), Happening::Load(who, life)),
+            Command::Reload => {
+                self.processes[who].waits.opening = true;
+                around.after(Duration::from_millis(1), Happening::Load(who, life));
+            }
             Command::Emit(
                 Notice::Active { target_end, .. } | Notice::TargetTruncated { from: target_end, .. },
             ) => {
@@ -204,8 +208,8 @@ impl Mirrors {
     /// Fetches, if the core wants to and is not waiting for an answer.
     fn pump(&mut self, who: usize, around: &mut impl Around) {
         let process = &mut self.processes[who];
-        if let Some(from) = process.partition.wanted().filter(|_| !process.fetching) {
-            process.fetching = true;
+        if let Some(from) = process.partition.wanted().filter(|_| !process.waits.fetching) {
+            process.waits.fetching = true;
             let life = process.life;
             let delay = around.random().mostly_short(2, 100);
             around.after(delay, Happening::Fetch(who, life, from));
@@ -228,6 +232,7 @@ impl Mirrors {
             Happening::Tick(who, life) => {
                 let wait = self.processes[who].clock.stretch(TICK);
                 around.after(wait, Happening::Tick(who, life));
+                self.open_again(who, life, around);
                 self.feed(who, Event::Tick, around)
             }
             Happening::Fetch(who, life, from) => {
@@ -267,8 +272,18 @@ impl Mirrors {
             }
             Happening::Loaded(who, _, target_end) => {
                 let start = around.start(who, target_end);
-                self.feed(who, Event::Started(start), around)
+                self.processes[who].waits.opening = false;
+                self.feed(who, start, around)
             }
+        }
+    }
+
+    /// What could not begin, as while its source is dark, tries again.
+    fn open_again(&mut self, who: usize, life: u64, around: &mut impl Around) {
+        let process = &mut self.processes[who];
+        if !process.waits.opening && process.partition.standing().state == "starting" {
+            process.waits.opening = true;
+            around.after(AGAIN, Happening::Load(who, life));
         }
     }
 
@@ -278,12 +293,13 @@ impl Mirrors {
         answer: Option<Answer>,
         around: &mut impl Around,
     ) -> Result<(), Violation> {
-        self.processes[who].fetching = false;
+        self.processes[who].waits.fetching = false;
         match answer {
             Some(Answer::Fetched(fetched)) => self.feed(who, Event::Fetched(fetched), around),
             Some(Answer::OutOfRange { log_start, log_end }) => {
                 self.feed(who, Event::SourceOutOfRange { log_start, log_end }, around)
             }
+            Some(Answer::Recreated) => self.feed(who, Event::SourceTopicRecreated, around),
             None => {
                 self.pump(who, around);
                 Ok(())
@@ -419,6 +435,12 @@ impl Mirrors {
         Ok(())
     }
 
+    /// Nothing of what is late arrives any more at the region that `who` writes to.
+    pub(crate) fn forget_late(&mut self, who: usize) {
+        let late = |connection: &&mut Connection| connection.who == who && connection.life.is_none();
+        self.connections.values_mut().filter(late).for_each(|connection| connection.sent.clear());
+    }
+
     fn drop_connection(&mut self, who: usize, late_max_ms: u64, around: &mut impl Around) {
         let now = around.now();
         let id = self.processes[who].connection;
@@ -441,74 +463,6 @@ impl Mirrors {
             around.at(done, Happening::Replicated { connection: id, batch, outcome: Err(code), term });
         }
     }
-}
-
-fn fetch(who: usize, life: u64, from: SourceOffset, around: &mut impl Around) {
-    let batches = 1 + around.random().below(6);
-    let answer = around.fetch(who, from, batches);
-    let nothing = match &answer {
-        Some(Answer::Fetched(fetched)) => fetched.records.is_empty(),
-        Some(Answer::OutOfRange { .. }) => false,
-        None => true,
-    };
-    let delay = if nothing { AGAIN } else { around.random().mostly_short(2, 100) };
-    around.after(delay, Happening::FetchAnswered(who, life, answer));
-}
-
-fn ask(who: usize, command: Command, around: &mut impl Around) -> Event {
-    let fails = !around.is_calm() && around.random().one_in(12);
-    let fails = fails || !around.reaches_target(who);
-    match command {
-        Command::AskTargetEnd { question } | Command::Audit { question, .. } if fails => {
-            Event::QuestionFailed { question }
-        }
-        Command::AskTargetEnd { question } => {
-            Event::TargetEnd { question, end: target(around.target(who).committed()) }
-        }
-        Command::Audit { question, from, to } => {
-            let between = around.target(who).batches_between(from.to_wire(), to.to_wire());
-            let batches = between.filter(|batch| batch.base >= from.to_wire()).map(|batch| AuditedBatch {
-                base: target(batch.base),
-                offsets: u64::from(batch.records),
-                producer_id: batch.writer.producer,
-            });
-            Event::Audited { question, batches: batches.collect() }
-        }
-        other => unreachable!("{other:?} is no question"),
-    }
-}
-
-fn append(
-    who: usize,
-    batch: &RecordBatch,
-    around: &mut impl Around,
-) -> Result<Result<(i64, i64), ErrorCode>, Violation> {
-    let plain = batch.verify_crc().is_ok() && batch.is_dense() && !batch.is_control();
-    let plain = plain && batch.base_offset() == 0 && !batch.is_transactional();
-    Violation::unless(plain, PLAIN_BATCHES, || format!("{batch:?}"))?;
-    let content = batch.decompress(RECORDS_BYTES_MAX).expect("the source's records are small");
-    let value = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().expect("values have eight bytes"));
-    let values: Vec<u64> = content
-        .records()
-        .map(|record| value(record.expect("a whole record").value.expect("records have values")))
-        .collect();
-    let writer = Writer {
-        producer: batch.producer_id(),
-        epoch: batch.producer_epoch(),
-        sequence: batch.base_sequence(),
-    };
-    let records = values.len() as i64;
-    Ok(match around.target(who).append(writer, &values) {
-        Ok(taken) => {
-            if taken.new {
-                around.appended(who, taken.base, &values)?;
-            }
-            Ok((taken.base, taken.base + records))
-        }
-        Err(Refusal::OutOfOrder) => Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER),
-        Err(Refusal::OldEpoch) => Err(ErrorCode::INVALID_PRODUCER_EPOCH),
-        Err(Refusal::Sealed) => Err(ErrorCode::MESSAGE_TOO_LARGE),
-    })
 }
 
 pub(crate) fn source(wire: i64) -> SourceOffset {

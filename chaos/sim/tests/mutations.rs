@@ -1,32 +1,38 @@
 //! Wrong turns, planted in the cores one at a time: the simulation finds each within a fixed number of seeds, and the
 //! same seeds find nothing without it. `docs/simulation.md` has the table.
 
+use std::ops::RangeInclusive;
+
 use leeward_model::mutation::plant;
 use leeward_sim::{Lie, WorldKind, lie, run};
 
 /// Runs seeds until one breaks; gives the seed and the invariant that broke.
-fn first_failure(world: WorldKind, seeds: u64) -> Option<(u64, &'static str)> {
-    (1..=seeds).find_map(|seed| run(world, seed).err().map(|failure| (seed, failure.violation.invariant)))
+fn first_failure(world: WorldKind, mut seeds: RangeInclusive<u64>) -> Option<(u64, &'static str)> {
+    seeds.find_map(|seed| run(world, seed).err().map(|failure| (seed, failure.violation.invariant)))
 }
 
 fn caught(name: &'static str, world: WorldKind, seeds: u64, invariants: &[&str]) {
+    caught_among(name, world, 1..=seeds, invariants);
+}
+
+fn caught_among(name: &'static str, world: WorldKind, seeds: RangeInclusive<u64>, invariants: &[&str]) {
     plant(Some(name));
     let found = first_failure(world, seeds);
     plant(None);
 
-    check(found, world, seeds, invariants);
+    check(found, world, invariants);
 }
 
 fn caught_lying(disk: Lie, seeds: u64, invariants: &[&str]) {
     lie(Some(disk));
-    let found = first_failure(WorldKind::Log, seeds);
+    let found = first_failure(WorldKind::Log, 1..=seeds);
     lie(None);
 
-    check(found, WorldKind::Log, seeds, invariants);
+    check(found, WorldKind::Log, invariants);
 }
 
-fn check(found: Option<(u64, &'static str)>, world: WorldKind, seeds: u64, invariants: &[&str]) {
-    let Some((seed, invariant)) = found else { panic!("nothing breaks within {seeds} seeds") };
+fn check(found: Option<(u64, &'static str)>, world: WorldKind, invariants: &[&str]) {
+    let Some((seed, invariant)) = found else { panic!("nothing breaks within these seeds") };
     println!("caught at seed {seed} by: {invariant}");
     assert!(invariants.contains(&invariant), "caught at seed {seed} by: {invariant}");
     assert!(run(world, seed).is_ok(), "seed {seed} breaks without the mutation too");
@@ -192,6 +198,50 @@ fn a_buffer_that_forgets_what_it_found_behind_missed_moves_is_caught() {
 #[test]
 fn a_buffer_that_begins_anew_in_its_own_log_is_caught() {
     caught("buffer-begins-anew-in-its-own-log", WorldKind::Buffer, 500, &[HOLDS_ONCE]);
+}
+
+const BOTH_HAVE_IT: &str = "no record is forgotten before both regions have it";
+const BOTH_GET_IT: &str = "once nothing goes wrong, both regions get every record";
+
+#[test]
+fn on_the_whole_way_a_buffer_that_forgets_what_one_region_has_is_caught() {
+    caught("buffer-forgets-what-one-region-has", WorldKind::Joined, 20, &[BOTH_HAVE_IT]);
+}
+
+#[test]
+fn on_the_whole_way_a_buffer_that_replays_without_looking_is_caught() {
+    caught("buffer-replays-without-looking", WorldKind::Joined, 20, &[HOLDS_ONCE]);
+}
+
+#[test]
+fn on_the_whole_way_a_mirror_that_takes_a_refusal_for_an_answer_is_caught() {
+    let replicated = "the other region has everything below the replicated watermark";
+    caught(
+        "mirror-takes-a-refusal-for-an-answer",
+        WorldKind::Joined,
+        20,
+        &[replicated, HOLDS_ONCE, BOTH_HAVE_IT],
+    );
+}
+
+#[test]
+fn a_link_that_is_sealed_before_its_end_is_durable_is_caught() {
+    caught_among(
+        "mirror-is-sealed-before-its-end-is-durable",
+        WorldKind::Joined,
+        2_530..=2_532,
+        &[HOLDS_ONCE],
+    );
+}
+
+#[test]
+fn a_link_that_stops_while_it_catches_up_is_caught() {
+    caught_among(
+        "failover-lets-a-link-stop-while-it-catches-up",
+        WorldKind::Joined,
+        195..=197,
+        &[BOTH_GET_IT],
+    );
 }
 
 const KEPT: &str = "what was synced is there after a crash";

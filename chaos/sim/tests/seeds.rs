@@ -30,6 +30,11 @@ fn a_buffer_delivers_once_and_in_order_whoever_acts() {
 }
 
 #[test]
+fn a_record_comes_through_buffer_mirror_and_failover_once_and_in_order() {
+    nothing_breaks(WorldKind::Joined, 20);
+}
+
+#[test]
 fn a_log_keeps_what_was_synced_whatever_the_disk_does() {
     nothing_breaks(WorldKind::Log, 100);
 }

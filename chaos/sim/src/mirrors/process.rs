@@ -68,6 +68,14 @@ impl Connection {
     }
 }
 
+/// What a process has asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    pub(super) fetching: bool,
+    /// What it has to know to begin is being gathered.
+    pub(super) opening: bool,
+}
+
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) partition: Partition,
@@ -80,7 +88,7 @@ pub(crate) struct Process {
     pub(super) unanswered: VecDeque<BatchNumber>,
     pub(crate) storing: VecDeque<Command>,
     pub(super) store_wire: Wire,
-    pub(super) fetching: bool,
+    pub(super) waits: Waits,
     /// The target has lost what it acknowledged, and this process does not know.
     pub(crate) deceived: bool,
     /// As it was last checked; the watermark does not go back unless the target lost its end.
@@ -99,7 +107,7 @@ impl Process {
             unanswered: VecDeque::new(),
             storing: VecDeque::new(),
             store_wire: Wire::default(),
-            fetching: false,
+            waits: Waits { fetching: false, opening: true },
             deceived: false,
             replicated_to: None,
         }

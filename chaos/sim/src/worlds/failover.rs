@@ -10,6 +10,7 @@ mod data;
 mod effects;
 mod faults;
 mod gateway;
+mod joined;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -27,6 +28,7 @@ use self::controller::Controller;
 pub(crate) use self::counted::Counted;
 use self::data::Data;
 use self::gateway::{Gateway, Leave};
+pub(crate) use self::joined::Joined;
 use crate::run::{Progress, Violation, World};
 use crate::schedule::Scheduler;
 use crate::sites::{name, site};
@@ -241,7 +243,10 @@ impl<D: Data> FailoverWorld<D> {
             }
             Happening::PersonAsks => self.person_asks(),
             Happening::PersonIsAlarmed => self.person_is_alarmed(),
-            Happening::Fault => self.go_wrong(),
+            Happening::Fault => {
+                self.go_wrong();
+                Ok(())
+            }
             Happening::Calm => {
                 self.calm_down();
                 Ok(())

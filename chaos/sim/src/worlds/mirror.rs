@@ -6,7 +6,7 @@ mod source;
 
 use std::time::Duration;
 
-use leeward_mirror_core::partition::{GapPolicy, MergePolicy, Settings, Start};
+use leeward_mirror_core::partition::{Event, GapPolicy, MergePolicy, Settings, Start};
 use leeward_model::{LinkName, PartitionIndex, SourceOffset, TargetOffset, TopicId};
 
 use self::source::Source;
@@ -156,14 +156,14 @@ impl Around for Regions {
     }
 
     /// The target's end was read first, and the stored map after it: so it has the runs of everything below that end.
-    fn start(&mut self, _who: usize, target_end: TargetOffset) -> Start {
-        Start {
+    fn start(&mut self, _who: usize, target_end: TargetOffset) -> Event {
+        Event::Started(Start {
             runs: self.store.runs.values().copied().collect(),
             checkpoint: self.store.checkpoint,
             target_end,
             source_log_start: Some(source(self.source.log_start)),
             begin_at: Some(source(self.source.log_start)),
-        }
+        })
     }
 
     fn appended(&mut self, _who: usize, base: i64, values: &[u64]) -> Result<(), Violation> {

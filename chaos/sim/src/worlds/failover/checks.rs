@@ -247,6 +247,11 @@ impl<D: Data> FailoverWorld<D> {
         })
     }
 
+    /// What the journal adds up to.
+    pub(super) fn state(&self) -> Option<&State> {
+        self.truth.state.as_ref()
+    }
+
     pub(super) fn primary(&self) -> Option<usize> {
         self.truth.state.as_ref().map(|state| site(&state.primary))
     }

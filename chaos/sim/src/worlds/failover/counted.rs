@@ -214,6 +214,7 @@ impl Data for Counted {
         (source, target): (usize, usize),
         _epoch: FencingEpoch,
         resumes: bool,
+        _tries: u32,
     ) -> Result<Tried, Violation> {
         let Counted { logs, link, .. } = &mut world.data;
         let running = link.runs && (link.source, link.target) == (source, target);
@@ -225,9 +226,13 @@ impl Data for Counted {
         Ok(Tried::Ends(Outcome::Done))
     }
 
-    fn is_caught_up(world: &FailoverWorld<Self>) -> bool {
+    fn is_caught_up(world: &FailoverWorld<Self>, _target: usize) -> bool {
         let Counted { logs, link, .. } = &world.data;
         link.replicated + 2 >= logs[link.source].len()
+    }
+
+    fn may_lose(_world: &FailoverWorld<Self>) -> bool {
+        true
     }
 
     fn delete_topics(world: &mut FailoverWorld<Self>, region: usize) {
@@ -243,10 +248,6 @@ impl Data for Counted {
     }
 
     fn region_is_lost(_world: &mut FailoverWorld<Self>, _region: usize, _long: Duration) {}
-
-    fn go_wrong(_world: &mut FailoverWorld<Self>) -> Result<(), Violation> {
-        Ok(())
-    }
 
     fn calm_down(_world: &mut FailoverWorld<Self>) {}
 }

@@ -51,9 +51,13 @@ pub(crate) trait Data: Debug + Default + Sized {
         link: (usize, usize),
         epoch: FencingEpoch,
         resumes: bool,
+        tries: u32,
     ) -> Result<Tried, Violation>;
 
-    fn is_caught_up(world: &FailoverWorld<Self>) -> bool;
+    fn is_caught_up(world: &FailoverWorld<Self>, target: usize) -> bool;
+
+    /// Whether the loss of the primary must lead to a failover, as far as the data goes.
+    fn may_lose(world: &FailoverWorld<Self>) -> bool;
 
     fn delete_topics(world: &mut FailoverWorld<Self>, region: usize);
 
@@ -62,9 +66,6 @@ pub(crate) trait Data: Debug + Default + Sized {
 
     /// A region's brokers and all that runs beside them are down for so long.
     fn region_is_lost(world: &mut FailoverWorld<Self>, region: usize, long: Duration);
-
-    /// What else goes wrong.
-    fn go_wrong(world: &mut FailoverWorld<Self>) -> Result<(), Violation>;
 
     fn calm_down(world: &mut FailoverWorld<Self>);
 }

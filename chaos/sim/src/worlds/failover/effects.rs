@@ -123,10 +123,10 @@ impl<D: Data> FailoverWorld<D> {
                     return Ok(failed("no mirror agent"));
                 }
                 self.regions[target].open_to_clients = false;
-                D::start_link(self, (source, target), *epoch, !resume.is_empty())?
+                D::start_link(self, (source, target), *epoch, !resume.is_empty(), tries)?
             }
-            Effect::AwaitCaughtUp { .. } => {
-                if D::is_caught_up(self) {
+            Effect::AwaitCaughtUp { target, .. } => {
+                if D::is_caught_up(self, site(target)) {
                     Tried::Ends(Outcome::Done)
                 } else {
                     Tried::Waits

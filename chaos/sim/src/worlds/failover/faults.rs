@@ -6,13 +6,12 @@ use leeward_failover_core::{Event, Request, Verb};
 
 use super::data::Data;
 use super::{FAILED_OVER_WITHIN, FAULTS_FOR, FailoverWorld, Happening, LOSS_AFTER};
-use crate::run::Violation;
 use crate::trace;
 
 impl<D: Data> FailoverWorld<D> {
-    pub(super) fn go_wrong(&mut self) -> Result<(), Violation> {
+    pub(super) fn go_wrong(&mut self) {
         if self.calm {
-            return Ok(());
+            return;
         }
         let wait = self.schedule.random.millis(200, 3_000);
         self.schedule.after(wait, Happening::Fault);
@@ -60,7 +59,6 @@ impl<D: Data> FailoverWorld<D> {
             }
             _ => {}
         }
-        D::go_wrong(self)
     }
 
     fn isolate(&mut self, site: usize) {
@@ -117,7 +115,7 @@ impl<D: Data> FailoverWorld<D> {
         // A pause and a held operation are people's to end; a refusal leaves everything as it is.
         let resume = Request { verb: Verb::Resume, by: "ada".to_owned(), expected_epoch: None, key: None };
         let resumed = self.tell(Event::Request(resume)).is_ok();
-        let ready = resumed && self.is_ready();
+        let ready = resumed && self.is_ready() && D::may_lose(self);
         if let (true, Some(primary)) = (ready, self.primary()) {
             let now = self.schedule.now();
             trace::note(|| format!("{now:?} region {primary} is lost for good"));

@@ -80,6 +80,12 @@ impl Gateway {
         Forwards { epoch: self.epoch, region: self.region, lives: self.forwards_to(now).is_some() }
     }
 
+    /// Another life, that was told nothing yet.
+    pub(super) fn restart(&mut self, clock: Clock) {
+        let next = self.number + 1;
+        *self = Self { clock, number: next, first: next, ..Self::at(self.site) };
+    }
+
     /// Where it forwards to at this moment.
     pub(super) fn forwards_to(&self, now: Instant) -> Option<usize> {
         self.region.filter(|_| now < self.lives_until)
