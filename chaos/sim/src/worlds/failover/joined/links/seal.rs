@@ -61,18 +61,9 @@ impl FailoverWorld<Joined> {
             });
         }
         let Some(running) = &link.running else { return Ok(failed("the link does not run")) };
-        if let Some(sealed) = running.sealed {
-            return Ok(report(sealed, as_far));
-        }
-        if epoch < running.leave.epoch {
-            return Ok(failed("link is fenced"));
-        }
-        if running.sealing.is_some() {
-            return Ok(Tried::Waits);
-        }
         let opened_to_be_sealed = running.leave.epoch == epoch;
         let opening = running.topics.is_none() || self.mirror_state(target) == "starting";
-        if opened_to_be_sealed && opening && (tries < OPENS_LOOKS || !as_far) {
+        if running.sealed.is_none() && opened_to_be_sealed && opening && (tries < OPENS_LOOKS || !as_far) {
             return Ok(if tries > OPENS_LOOKS { failed("the link has not begun") } else { Tried::Waits });
         }
         let drain_to = match drain {
@@ -82,6 +73,15 @@ impl FailoverWorld<Joined> {
         let acknowledged = self.data.links[target].board.map_or(0, |marks| marks.replicated_to);
         if drain_to.is_some_and(|end| end > SourceOffset::FIRST && acknowledged < end.to_wire()) {
             return Ok(if tries > DRAINS_LOOKS { failed("records are left") } else { Tried::Waits });
+        }
+        if let Some(sealed) = running.sealed {
+            return Ok(report(sealed, as_far));
+        }
+        if epoch < running.leave.epoch {
+            return Ok(failed("link is fenced"));
+        }
+        if running.sealing.is_some() {
+            return Ok(Tried::Waits);
         }
         self.begin_sealing(target, epoch, drain_to)?;
         Ok(Tried::Waits)
