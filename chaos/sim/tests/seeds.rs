@@ -53,3 +53,8 @@ fn a_checkpoint_that_the_target_fell_behind_vouches_for_nothing_written_later() 
 fn a_lineage_that_reaches_the_disk_behind_a_newer_one_is_not_taken_up() {
     passes(WorldKind::Buffer, 111_257);
 }
+
+#[test]
+fn a_seal_of_an_aborted_move_is_not_taken_for_the_end_of_the_next() {
+    passes(WorldKind::Joined, 13_461);
+}
