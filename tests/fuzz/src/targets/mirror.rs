@@ -1,6 +1,6 @@
 //! A link's map: its records as they stand in the map topic, and the map that they make.
 
-use leeward_mirror_core::map::{MapRecord, OffsetMap, continued, decode, encode_key, encode_value};
+use leeward_mirror_core::map::{MapRecord, OffsetMap, begun_behind, decode, encode_key, encode_value};
 use leeward_model::{SourceOffset, TargetOffset};
 
 use super::{parts, sealed};
@@ -30,6 +30,5 @@ pub(crate) fn maps(input: &[u8]) {
         let target = map.to_target(run.source, resume, end);
         let _ = (source, target);
     }
-    let inverse = map.inverse(end, resume);
-    let _ = continued(map.runs(), &inverse, end);
+    let _ = begun_behind((map.runs().to_vec(), end), (map.runs(), Some(end)), resume);
 }
