@@ -11,7 +11,7 @@ use bytes::Bytes;
 use leeward_log::limits::FRAME_BYTES_MAX;
 use leeward_log::{
     AppendError, Disk, DiskFault, GroupCommit, GroupWait, Journal, JournalConfig, Position, ReadError,
-    RealDisk, Recovery, SimulatedDisk,
+    RealDisk, Recovery, SimulatedDisk, write_all_at,
 };
 use proptest::prelude::*;
 
@@ -100,6 +100,27 @@ fn a_trimming_whose_sync_failed_goes_on_with_the_next() {
     assert!(journal.start() > positions[20] && journal.start() <= positions[30]);
     let (reopened, recovery) = open(&disk);
     assert_eq!((reopened.start(), recovery.damage), (journal.start(), vec![]));
+}
+
+#[test]
+fn a_frame_that_calls_more_durable_than_stood_before_it_is_torn_off() {
+    let disk = SimulatedDisk::new(1);
+    let (mut journal, _) = open(&disk);
+    add(&mut journal, b"first");
+    let second = add(&mut journal, b"second");
+    let at = 32 + OVERHEAD as usize + 5;
+    let mut frame = disk.bytes(&first_segment()).unwrap()[at..at + OVERHEAD as usize + 6].to_vec();
+    frame[16..24].copy_from_slice(&(1u64 << 56).to_be_bytes());
+    let crc = leeward_wire::record::crc32c(&frame[4..]).to_be_bytes();
+    frame[..4].copy_from_slice(&crc);
+    let file = disk.open(&first_segment()).unwrap();
+    write_all_at(&*file, at as u64, &frame).unwrap();
+    file.sync_data().unwrap();
+
+    let (reopened, recovery) = open(&disk);
+
+    assert_eq!((reopened.end(), recovery.damage), (second, vec![]));
+    assert_eq!(recovery.torn_tail.unwrap().bytes, frame.len() as u64);
 }
 
 #[test]

@@ -136,11 +136,10 @@ pub(super) fn find_frame(bytes: &[u8], position: u64) -> Option<FoundFrame> {
         return None;
     }
     let frame = &bytes[..FRAME_HEADER_BYTES + payload_bytes];
-    (u32_at(frame, 0) == crc32c(&frame[COVERED_AT..])).then(|| FoundFrame {
-        kind: frame[KIND_AT],
-        durable: u64_at(frame, DURABLE_AT),
-        payload_bytes,
-    })
+    let durable = u64_at(frame, DURABLE_AT);
+    // No frame was staged before what it says was durable then: what says so is damage, however well it is summed up.
+    let whole = durable <= position && u32_at(frame, 0) == crc32c(&frame[COVERED_AT..]);
+    whole.then(|| FoundFrame { kind: frame[KIND_AT], durable, payload_bytes })
 }
 
 /// Bytes of the payload that a frame's header claims.
