@@ -97,6 +97,23 @@ async fn the_survivor_gets_what_the_mirror_did_not_bring() {
     assert_eq!(report.forwarding_to, "b");
 }
 
+/// Reads from who leads the topic, once the gateway knows who that is.
+async fn fetcher_of_leader(through: &Cluster) -> Fetcher {
+    let leads = async {
+        loop {
+            match through.leader(&orders()).await {
+                Ok(leader) => return leader.broker,
+                Err(error) if error.wants_new_metadata() => {
+                    tokio::time::sleep(Duration::from_millis(20)).await
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let broker = tokio::time::timeout(Duration::from_secs(20), leads).await.expect("somebody leads");
+    Fetcher::new(through, broker)
+}
+
 /// What fetching from far beyond the end is answered with, on the fetcher's own connection.
 async fn beyond_the_end(fetcher: &mut Fetcher) -> ErrorCode {
     fetcher.set(orders(), FetchFrom::offset(5000));
@@ -110,8 +127,7 @@ async fn a_position_that_the_survivor_lacks_is_not_out_of_range_before_members_c
     let (a, b) = (node(&dir.path().join("a")).await, node(&dir.path().join("b")).await);
     let regions = [("a", a.addr()), ("b", b.addr())];
     let (mut controller, _gateway, through) = forwarding(dir.path(), &regions, granted(1, "a")).await;
-    let leader = through.leader(&orders()).await.unwrap();
-    let mut fetcher = Fetcher::new(&through, leader.broker);
+    let mut fetcher = fetcher_of_leader(&through).await;
     let before = beyond_the_end(&mut fetcher).await;
 
     controller.grant(promoted(2, "a", "b", 0));
@@ -127,11 +143,10 @@ async fn a_position_that_the_survivor_lacks_is_not_out_of_range_on_a_new_connect
     let (a, b) = (node(&dir.path().join("a")).await, node(&dir.path().join("b")).await);
     let regions = [("a", a.addr()), ("b", b.addr())];
     let (mut controller, _gateway, through) = forwarding(dir.path(), &regions, granted(1, "a")).await;
-    let leader = through.leader(&orders()).await.unwrap();
 
     controller.grant(promoted(2, "a", "b", 0));
     controller.await_report(|report| report.epoch == 2 && report.forwarding_to == "b").await;
-    let mut fetcher = Fetcher::new(&through, leader.broker);
+    let mut fetcher = fetcher_of_leader(&through).await;
 
     assert_eq!(beyond_the_end(&mut fetcher).await, ErrorCode::NOT_LEADER_OR_FOLLOWER);
 }
@@ -142,8 +157,7 @@ async fn a_gateway_that_starts_behind_a_failover_calls_no_position_out_of_range_
     let b = node(&dir.path().join("b")).await;
 
     let (_controller, _gateway, through) = forwarding(dir.path(), &[("b", b.addr())], granted(2, "b")).await;
-    let leader = through.leader(&orders()).await.unwrap();
-    let mut fetcher = Fetcher::new(&through, leader.broker);
+    let mut fetcher = fetcher_of_leader(&through).await;
 
     assert_eq!(beyond_the_end(&mut fetcher).await, ErrorCode::NOT_LEADER_OR_FOLLOWER);
 }
