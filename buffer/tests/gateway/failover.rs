@@ -104,7 +104,7 @@ async fn fetcher_of_leader(through: &Cluster) -> Fetcher {
             match through.leader(&orders()).await {
                 Ok(leader) => return leader.broker,
                 Err(error) if error.wants_new_metadata() => {
-                    tokio::time::sleep(Duration::from_millis(20)).await
+                    tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 Err(error) => panic!("{error}"),
             }
