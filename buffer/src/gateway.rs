@@ -165,7 +165,7 @@ impl Gateway {
         self.tasks.close();
         self.tasks.wait().await;
         let hub = self.hub.clone();
-        let saved = tokio::task::spawn_blocking(move || hub.save()).await;
+        let saved = tokio::task::spawn_blocking(move || hub.save_and_trim()).await;
         if let Ok(Err(error)) = saved {
             tracing::warn!(%error, "state cannot be saved");
         }

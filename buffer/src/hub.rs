@@ -371,8 +371,15 @@ impl Hub {
         Ok(ProducerId::from_wire(id).expect("counted up from 0"))
     }
 
-    /// Persists all positions and lets go of what is not needed.
-    pub(crate) fn save(&self) -> Result<(), StoreError> {
+    /// Persists all positions, and lets go of what is not needed.
+    pub(crate) fn save_and_trim(&self) -> Result<(), StoreError> {
+        self.save()?;
+        self.store.trim();
+        Ok(())
+    }
+
+    /// Persists all positions.
+    fn save(&self) -> Result<(), StoreError> {
         // Read first: what is appended meanwhile stands behind.
         let mut needed = self.store.told();
         let mut partitions = Vec::new();
@@ -405,7 +412,7 @@ impl Hub {
             let changed = self.dirty.swap(false, Ordering::Relaxed);
             if changed || self.catalog.take_changed() {
                 let hub = self.clone();
-                let saved = tokio::task::spawn_blocking(move || hub.save()).await;
+                let saved = tokio::task::spawn_blocking(move || hub.save_and_trim()).await;
                 if let Ok(Err(error)) = saved {
                     tracing::error!(%error, "state cannot be saved; nothing is removed from the journal");
                     self.dirty.store(true, Ordering::Relaxed);

@@ -241,16 +241,21 @@ impl Store {
         self.told.load(Ordering::Acquire)
     }
 
-    /// Persists the state, then lets go of the journal below `needed`.
+    /// Persists the state. The journal is needed from `needed` on then.
     pub(crate) fn save(&self, state: &State, needed: u64) -> Result<(), StoreError> {
         let _turn = self.writing.lock();
         replace_file(&*self.disk, &self.directory, STATE, &state.to_bytes())
             .map_err(|source| StoreError::Io { path: self.directory.join(STATE), source })?;
         self.needed.fetch_max(needed, Ordering::Relaxed);
-        if let Err(error) = self.journal.trimmer().trim_before(Position::new(needed)) {
+        Ok(())
+    }
+
+    /// Lets go of what is not needed of the journal; takes tens of milliseconds where that is much.
+    pub(crate) fn trim(&self) {
+        let needed = Position::new(self.needed.load(Ordering::Relaxed));
+        if let Err(error) = self.journal.trimmer().trim_before(needed) {
             tracing::warn!(%error, "old parts of the journal cannot be removed");
         }
-        Ok(())
     }
 
     /// Keeps a batch that no region takes.

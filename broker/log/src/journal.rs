@@ -75,7 +75,6 @@ pub struct Journal {
     directory: PathBuf,
     config: JournalConfig,
     segments: Arc<Segments>,
-    trimmer: JournalTrimmer,
     /// Where the next frame that is not staged would stand.
     end: u64,
     /// Length of the active segment's file.
@@ -99,13 +98,11 @@ impl Journal {
     ) -> Result<(Self, Recovery), OpenError> {
         let (segments, recovery) = recovery::recover(&disk, directory)?;
         let end = recovery.end.get();
-        let segments = Arc::new(segments);
         let mut journal = Self {
-            trimmer: JournalTrimmer::new(disk.clone(), directory.to_owned(), segments.clone()),
             disk,
             directory: directory.to_owned(),
             config,
-            segments,
+            segments: Arc::new(segments),
             end,
             allocated: 0,
             staged: Vec::new(),
@@ -161,7 +158,7 @@ impl Journal {
 
     /// A handle that deletes what is not needed any more, from any thread.
     pub fn trimmer(&self) -> JournalTrimmer {
-        self.trimmer.clone()
+        JournalTrimmer::new(self.disk.clone(), self.directory.clone(), self.segments.clone())
     }
 
     /// The oldest position that can be read.
@@ -206,14 +203,21 @@ impl Journal {
 
     /// Takes back a write that failed in the middle, so that no frame of it can come to light later.
     fn undo_write(&mut self, active: &Segment, source: io::Error) -> AppendError {
-        let offset = active.offset_of(self.end);
-        if let Err(source) = active.file.truncate(offset).and_then(|()| active.file.sync_data()) {
-            return sync_error(active, source);
+        if let Err(error) = self.cut(active) {
+            return error;
         }
-        self.allocated = offset;
         let full = source.kind() == io::ErrorKind::StorageFull;
         let (path, source) = (active.path.clone(), Arc::new(source));
         if full { AppendError::NoSpace { path, source } } else { AppendError::Write { path, source } }
+    }
+
+    /// Cuts the active segment's file behind its last frame.
+    fn cut(&mut self, active: &Segment) -> Result<(), AppendError> {
+        let end = active.offset_of(self.end);
+        let cut = active.file.truncate(end).and_then(|()| active.file.sync_data());
+        cut.map_err(|source| sync_error(active, source))?;
+        self.allocated = end;
+        Ok(())
     }
 
     /// Writes zeros ahead of `written` once the frames have used up those there were.
@@ -241,14 +245,8 @@ impl Journal {
     }
 
     fn roll(&mut self, active: &Segment) -> Result<(), AppendError> {
-        let end = active.offset_of(self.end);
-        if self.allocated > end {
-            active
-                .file
-                .truncate(end)
-                .and_then(|()| active.file.sync_data())
-                .map_err(|source| sync_error(active, source))?;
-            self.allocated = end;
+        if self.allocated > active.offset_of(self.end) {
+            self.cut(active)?;
         }
         self.start_segment().map_err(|source| {
             let full = source.kind() == io::ErrorKind::StorageFull;

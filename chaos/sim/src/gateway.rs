@@ -9,10 +9,10 @@ use leeward_buffer_core::partition::{
 };
 use leeward_model::{ProducerEpoch, Sequence};
 
-use crate::broker::{Broker, Writer};
+use crate::broker::{Broker, Refusal, Writer};
 use crate::random::Random;
 use crate::run::Violation;
-use crate::schedule::{Clock, Wire};
+use crate::schedule::{Clock, Surroundings, Wire};
 use crate::sites::site;
 use crate::trace;
 
@@ -56,23 +56,40 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    pub(crate) fn writer(&self) -> Writer {
+    fn writer(&self) -> Writer {
         Writer { producer: PRODUCER, epoch: self.epoch, sequence: self.sequence }
     }
 
     /// What its records say: their ordinals.
-    pub(crate) fn values(&self) -> Vec<u64> {
+    fn values(&self) -> Vec<u64> {
         (self.entry.first()..self.entry.end()).collect()
+    }
+
+    /// What a region's leader makes of the batch. All replicas have what it takes at once; a leader that dies over it
+    /// answers that it leads no more, and the next one has the batch or has it not.
+    pub(crate) fn reaches(&self, region: &mut Broker, leader_dies: bool, random: &mut Random) -> Outcome {
+        match region.append(self.writer(), &self.values()) {
+            Ok(taken) if leader_dies => {
+                let keeps = random.one_in(2) || !taken.new;
+                // What somebody else has appended before and what is not on all replicas goes with it.
+                let end = if keeps { region.end() } else { region.committed().max(taken.base) };
+                region.change_leader(end);
+                region.commit(end);
+                Outcome::NotNow
+            }
+            Ok(taken) => {
+                region.commit(region.end());
+                Outcome::Acknowledged { base_offset: taken.base }
+            }
+            Err(Refusal::OutOfOrder | Refusal::OldEpoch) => Outcome::OutOfOrder,
+            Err(Refusal::Sealed) => Outcome::TooLarge,
+        }
     }
 }
 
 /// What lies around the gateway.
-pub(crate) trait Around {
-    fn now(&self) -> Duration;
-    fn random(&mut self) -> &mut Random;
+pub(crate) trait Around: Surroundings {
     fn at(&mut self, time: Duration, happening: Happening);
-    /// Nothing goes wrong any more.
-    fn is_calm(&self) -> bool;
     /// A region's log; `None` where nobody answers.
     fn read(&self, region: usize) -> Option<&Broker>;
     /// A batch reaches a region; `None` where nobody answers.

@@ -16,9 +16,8 @@ use self::process::Connection;
 pub(crate) use self::process::{Process, REPLICATING_MAX_MS, Store};
 use self::regions::{append, ask, fetch};
 use crate::broker::Broker;
-use crate::random::Random;
 use crate::run::Violation;
-use crate::schedule::Clock;
+use crate::schedule::{Clock, Surroundings};
 use crate::trace;
 
 /// Between two ticks of a process, on its own clock.
@@ -82,12 +81,8 @@ pub(crate) enum Answer {
 }
 
 /// What lies around the processes.
-pub(crate) trait Around {
-    fn now(&self) -> Duration;
-    fn random(&mut self) -> &mut Random;
+pub(crate) trait Around: Surroundings {
     fn at(&mut self, time: Duration, happening: Happening);
-    /// Nothing goes wrong any more.
-    fn is_calm(&self) -> bool;
     /// The region that a process writes to.
     fn target(&mut self, who: usize) -> &mut Broker;
     /// Whether that region answers.

@@ -43,6 +43,14 @@ impl<E> Scheduler<E> {
     }
 }
 
+/// What all that lies around a process goes by.
+pub(crate) trait Surroundings {
+    fn now(&self) -> Duration;
+    fn random(&mut self) -> &mut Random;
+    /// Nothing goes wrong any more.
+    fn is_calm(&self) -> bool;
+}
+
 /// One process's clocks. The monotonic one begins at its start and runs a little too fast or too slow.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::format::SEGMENT_HEADER_BYTES;
 use crate::disk::DiskFile;
@@ -36,6 +36,8 @@ pub(super) struct Segments {
     /// Positions that cannot be read, as `from..to`, sorted.
     damaged: Vec<(u64, u64)>,
     durable: AtomicU64,
+    /// One deletes at a time.
+    pub(super) trimming: Mutex<()>,
 }
 
 /// Where to read a position.
@@ -57,7 +59,7 @@ pub(super) enum Place {
 
 impl Segments {
     pub(super) fn new(files: Vec<Segment>, damaged: Vec<(u64, u64)>) -> Self {
-        Self { files: RwLock::new(files), damaged, durable: AtomicU64::new(0) }
+        Self { files: RwLock::new(files), damaged, durable: AtomicU64::new(0), trimming: Mutex::new(()) }
     }
 
     pub(super) fn publish_durable(&self, end: u64) {

@@ -4,8 +4,6 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::Position;
 use super::segments::Segments;
 use crate::disk::Disk;
@@ -17,13 +15,11 @@ pub struct JournalTrimmer {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
     segments: Arc<Segments>,
-    /// One deletes at a time.
-    turn: Arc<Mutex<()>>,
 }
 
 impl JournalTrimmer {
     pub(super) fn new(disk: Arc<dyn Disk>, directory: PathBuf, segments: Arc<Segments>) -> Self {
-        Self { disk, directory, segments, turn: Arc::default() }
+        Self { disk, directory, segments }
     }
 
     /// Deletes the segments that lie wholly before `position`. Persist the position first.
@@ -32,7 +28,7 @@ impl JournalTrimmer {
     ///
     /// The file system's; the segments left are whole and without a gap.
     pub fn trim_before(&self, position: Position) -> io::Result<()> {
-        let _turn = self.turn.lock();
+        let _turn = self.segments.trimming.lock();
         while let Some(oldest) = self.segments.oldest_ending_by(position.get()) {
             match self.disk.remove(&oldest.path) {
                 // An earlier attempt removed it and could not make that durable.

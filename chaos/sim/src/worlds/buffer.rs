@@ -9,11 +9,11 @@ use std::time::Duration;
 use leeward_buffer_core::partition::{Event, Grant, Marks, Outcome, Promoted};
 use leeward_model::FencingEpoch;
 
-use crate::broker::{Broker, Refusal};
+use crate::broker::Broker;
 use crate::gateway::{self, Around, Gateway, Request};
 use crate::random::Random;
 use crate::run::{Progress, Violation, World};
-use crate::schedule::Scheduler;
+use crate::schedule::{Scheduler, Surroundings};
 use crate::sites::{name, site};
 
 const FAULTS_FOR: Duration = Duration::from_secs(12);
@@ -186,7 +186,7 @@ impl Regions {
     }
 }
 
-impl Around for Regions {
+impl Surroundings for Regions {
     fn now(&self) -> Duration {
         self.schedule.now()
     }
@@ -195,12 +195,14 @@ impl Around for Regions {
         &mut self.schedule.random
     }
 
-    fn at(&mut self, time: Duration, happening: gateway::Happening) {
-        self.schedule.at(time, Happening::Gateway(happening));
-    }
-
     fn is_calm(&self) -> bool {
         self.calm
+    }
+}
+
+impl Around for Regions {
+    fn at(&mut self, time: Duration, happening: gateway::Happening) {
+        self.schedule.at(time, Happening::Gateway(happening));
     }
 
     fn read(&self, region: usize) -> Option<&Broker> {
@@ -226,21 +228,7 @@ impl Around for Regions {
         }
         let leader_dies = !self.calm && self.schedule.random.one_in(40);
         let region = &mut self.logs[request.region];
-        let outcome = match region.append(request.writer(), &request.values()) {
-            Ok(taken) if leader_dies => {
-                let keeps = self.schedule.random.one_in(2) || !taken.new;
-                let end = if keeps { region.end() } else { taken.base };
-                region.change_leader(end);
-                region.commit(end);
-                Outcome::NotNow
-            }
-            Ok(taken) => {
-                region.commit(region.end());
-                Outcome::Acknowledged { base_offset: taken.base }
-            }
-            Err(Refusal::OutOfOrder | Refusal::OldEpoch) => Outcome::OutOfOrder,
-            Err(Refusal::Sealed) => Outcome::TooLarge,
-        };
+        let outcome = request.reaches(region, leader_dies, &mut self.schedule.random);
         self.check_order(request.region)?;
         Ok(Some(outcome))
     }

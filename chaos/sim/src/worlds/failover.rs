@@ -195,6 +195,14 @@ impl<D: Data> FailoverWorld<D> {
         self.passes(site, region) && self.regions[region].down_until <= self.schedule.now()
     }
 
+    /// Where applications write that go past the gateways: to where the names lead, or to where they led. `None` where
+    /// nobody takes it.
+    fn clients_reach(&mut self) -> Option<usize> {
+        let region = if self.schedule.random.one_in(3) { 1 - self.dns.0 } else { self.dns.0 };
+        let Region { down_until, sealed, open_to_clients } = self.regions[region];
+        (down_until <= self.schedule.now() && !sealed && open_to_clients).then_some(region)
+    }
+
     fn log_ends(&self, region: usize) -> Vec<LogEnd> {
         vec![LogEnd { partition: partition(), end: offset(self.data.records(region).len()) }]
     }

@@ -14,7 +14,7 @@ use crate::broker::Broker;
 use crate::mirrors::{self, Answer, Around, Mirrors, Process, Store, source};
 use crate::random::Random;
 use crate::run::{Progress, Violation, World};
-use crate::schedule::{Clock, Scheduler};
+use crate::schedule::{Clock, Scheduler, Surroundings};
 
 /// How long things go wrong.
 const FAULTS_FOR: Duration = Duration::from_secs(10);
@@ -121,7 +121,7 @@ impl MirrorWorld {
     }
 }
 
-impl Around for Regions {
+impl Surroundings for Regions {
     fn now(&self) -> Duration {
         self.schedule.now()
     }
@@ -130,12 +130,14 @@ impl Around for Regions {
         &mut self.schedule.random
     }
 
-    fn at(&mut self, time: Duration, happening: mirrors::Happening) {
-        self.schedule.at(time, Happening::Mirror(happening));
-    }
-
     fn is_calm(&self) -> bool {
         self.calm
+    }
+}
+
+impl Around for Regions {
+    fn at(&mut self, time: Duration, happening: mirrors::Happening) {
+        self.schedule.at(time, Happening::Mirror(happening));
     }
 
     fn target(&mut self, _who: usize) -> &mut Broker {

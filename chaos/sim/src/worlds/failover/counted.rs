@@ -9,7 +9,7 @@ use super::checks::{LINK_FITS, is_over};
 use super::data::Data;
 use super::effects::{Tried, failed};
 use super::gateway::Forwards;
-use super::{FailoverWorld, Happening, Region, name, offset, partition};
+use super::{FailoverWorld, Happening, name, offset, partition};
 use crate::run::{Progress, Violation};
 
 const LOOKS_MAX: u32 = 30;
@@ -77,16 +77,10 @@ impl FailoverWorld<Counted> {
         Ok(())
     }
 
-    /// Applications that write past the gateways: to where the names lead, or to where they led.
     fn client_writes(&mut self) -> Result<(), Violation> {
         let wait = self.schedule.random.millis(20, 120);
         self.schedule.after(wait, Happening::Data(Counting::ClientWrites));
-        let region = if self.schedule.random.one_in(3) { 1 - self.dns.0 } else { self.dns.0 };
-        let now = self.schedule.now();
-        let Region { down_until, sealed, open_to_clients } = self.regions[region];
-        if down_until > now || sealed || !open_to_clients {
-            return Ok(());
-        }
+        let Some(region) = self.clients_reach() else { return Ok(()) };
         self.write(region);
         self.check_client_write(region)
     }

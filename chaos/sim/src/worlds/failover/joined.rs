@@ -20,7 +20,7 @@ use self::links::{Leave, LinkEnd};
 use super::data::Data;
 use super::effects::Tried;
 use super::gateway::Forwards;
-use super::{FailoverWorld, Happening, Region};
+use super::{FailoverWorld, Happening};
 use crate::broker::Broker;
 use crate::gateway::{self, Gateway};
 use crate::mirrors::{self, Mirrors};
@@ -126,19 +126,14 @@ impl FailoverWorld<Joined> {
         self.with_gateway(|gateway, around| gateway.accept(records, around))
     }
 
-    /// Applications that write past the gateways: to where the names lead, or to where they led.
     fn direct_writes(&mut self) -> Result<(), Violation> {
         if self.data.finishing {
             return Ok(());
         }
         let wait = self.schedule.random.millis(100, 700);
         self.later(wait, Carrying::DirectWrites);
-        let region = if self.schedule.random.one_in(3) { 1 - self.dns.0 } else { self.dns.0 };
-        let Region { down_until, sealed, open_to_clients } = self.regions[region];
-        let there = self.data.logs[region].topic.is_some();
-        if down_until > self.schedule.now() || sealed || !open_to_clients || !there {
-            return Ok(());
-        }
+        let reached = self.clients_reach().filter(|region| self.data.logs[*region].topic.is_some());
+        let Some(region) = reached else { return Ok(()) };
         self.data.direct += 1;
         let now = self.schedule.now();
         trace::note(|| format!("{now:?} somebody writes past the gateway to {region}"));

@@ -9,13 +9,14 @@ use leeward_model::{SourceOffset, TargetOffset};
 use leeward_wire::record::{BatchBuilder, Compression};
 
 use super::{Carrying, FailoverWorld, Happening, Joined};
-use crate::broker::{Batch, Broker, Refusal};
+use crate::broker::{Batch, Broker};
 use crate::gateway::{self, Request};
 use crate::mirrors::{self, Answer, Process, Store, source};
 use crate::random::Random;
 use crate::run::Violation;
+use crate::schedule::Surroundings;
 
-impl gateway::Around for FailoverWorld<Joined> {
+impl Surroundings for FailoverWorld<Joined> {
     fn now(&self) -> Duration {
         self.schedule.now()
     }
@@ -24,12 +25,14 @@ impl gateway::Around for FailoverWorld<Joined> {
         &mut self.schedule.random
     }
 
-    fn at(&mut self, time: Duration, happening: gateway::Happening) {
-        self.schedule.at(time, Happening::Data(Carrying::Gateway(happening)));
-    }
-
     fn is_calm(&self) -> bool {
         self.calm
+    }
+}
+
+impl gateway::Around for FailoverWorld<Joined> {
+    fn at(&mut self, time: Duration, happening: gateway::Happening) {
+        self.schedule.at(time, Happening::Data(Carrying::Gateway(happening)));
     }
 
     fn read(&self, region: usize) -> Option<&Broker> {
@@ -60,42 +63,15 @@ impl gateway::Around for FailoverWorld<Joined> {
             return Ok(Some(Outcome::NotNow));
         }
         let leader_dies = !self.calm && self.schedule.random.one_in(60);
-        let outcome = match log.broker.append(request.writer(), &request.values()) {
-            Ok(taken) if leader_dies => {
-                let keeps = self.schedule.random.one_in(2) || !taken.new;
-                // What the mirror has appended before and what is not on all replicas goes with it.
-                let end = if keeps { log.broker.end() } else { log.broker.committed().max(taken.base) };
-                log.broker.change_leader(end);
-                log.broker.commit(end);
-                Outcome::NotNow
-            }
-            Ok(taken) => {
-                log.broker.commit(log.broker.end());
-                Outcome::Acknowledged { base_offset: taken.base }
-            }
-            Err(Refusal::OutOfOrder | Refusal::OldEpoch) => Outcome::OutOfOrder,
-            Err(Refusal::Sealed) => Outcome::TooLarge,
-        };
+        let outcome = request.reaches(&mut log.broker, leader_dies, &mut self.schedule.random);
         self.check_order(region)?;
         Ok(Some(outcome))
     }
 }
 
 impl mirrors::Around for FailoverWorld<Joined> {
-    fn now(&self) -> Duration {
-        self.schedule.now()
-    }
-
-    fn random(&mut self) -> &mut Random {
-        &mut self.schedule.random
-    }
-
     fn at(&mut self, time: Duration, happening: mirrors::Happening) {
         self.schedule.at(time, Happening::Data(Carrying::Mirror(happening)));
-    }
-
-    fn is_calm(&self) -> bool {
-        self.calm
     }
 
     fn target(&mut self, who: usize) -> &mut Broker {
