@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use leeward_client::Address;
 use leeward_proto::{limits::HANDSHAKE_WAIT_MAX, transport::ServerTls};
+use leeward_wire::AnswerRoom;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
@@ -31,6 +32,7 @@ pub(crate) struct Face {
     /// The address that clients are told.
     pub(crate) advertised: Address,
     pub(crate) tls: Option<ServerTls>,
+    pub(crate) answers: AnswerRoom,
 }
 
 impl Face {

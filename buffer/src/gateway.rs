@@ -10,6 +10,7 @@ use leeward_client::{Address, ClientConfig, InvalidAddress};
 use leeward_log::{GroupWait, RealDisk};
 use leeward_model::{ByteSize, RegionName, TopicName, TopicPartition};
 use leeward_proto::transport::{Peer, PeerError, ServerTls, Transport};
+use leeward_wire::AnswerRoom;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +20,7 @@ use crate::control::Reporter;
 use crate::face::Face;
 use crate::grants::Standing;
 use crate::hub::{Acknowledge, GatewayStatus, Hub, HubParts, Region, TrimmingOf};
-use crate::limits::CONTROL_TIMEOUT;
+use crate::limits::{ANSWER_BYTES_LEAST, ANSWERS_BYTES_MAX, CONTROL_TIMEOUT};
 use crate::metrics::Metrics;
 use crate::partition::Trimming;
 use crate::store::{self, Store, StoreError};
@@ -144,7 +145,8 @@ impl Gateway {
             tasks: tasks.clone(),
         });
         run(&hub, &config, controllers, agents, &advertised).await;
-        let face = Face { hub: hub.clone(), advertised, tls: config.tls };
+        let answers = AnswerRoom::new(ANSWERS_BYTES_MAX, ANSWER_BYTES_LEAST);
+        let face = Face { hub: hub.clone(), advertised, tls: config.tls, answers };
         hub.spawn(face.listen(listener));
         tracing::info!(%address, name = config.name, "gateway takes clients");
         Ok(Self { hub, address, stop, tasks })

@@ -69,6 +69,13 @@ pub const READ_ROOM_BYTES_IDLE: usize = 2 << 10;
 /// Largest request in bytes that a client may send; its connection is closed otherwise.
 pub const REQUEST_FRAME_BYTES_MAX: usize = 64 << 20;
 
+/// Bytes of records in the answers that all clients have asked for and not taken yet; a fetch that finds no room asks its
+/// region for [`ANSWER_BYTES_LEAST`] only. A single batch is passed on whole, however large.
+pub const ANSWERS_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes of records that a fetch may have where there is no room left for its answer.
+pub const ANSWER_BYTES_LEAST: usize = 64 << 10;
+
 /// Time that a region has for a request that asks for no longer one.
 pub const RELAY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -95,6 +102,8 @@ pub const REPORT_INTERVAL: Duration = Duration::from_millis(250);
 /// Reports to the controller whose time of sending is remembered; a grant that answers an older one has no life.
 pub const REPORTS_REMEMBERED: usize = 64;
 
-/// Silence after which a client's connection is closed, and time it has to take an answer.
+/// Silence after which a client's connection is closed: between two requests, and in the middle of one; and time it has
+/// to take an answer.
 pub const CLIENT_IDLE_MAX: Duration = Duration::from_secs(600);
+pub const CLIENT_SILENCE_MAX: Duration = Duration::from_secs(30);
 pub const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);

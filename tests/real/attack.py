@@ -10,6 +10,8 @@ import time
 ANSWER_SECONDS = 5
 # Bytes that a peer who never reads sends at most; the server stops taking them long before.
 UNREAD_BYTES = 4 << 20
+# A topic that holds more than the answer to one fetch: what those ask for who never read.
+BALLAST = "ballast"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
 
 
@@ -29,7 +31,7 @@ def dns(name, kind=1, operation=0):
 
 QUESTION = dns("kafka.example.test")
 METADATA = kafka(3, 1, struct.pack(">i", -1))
-FETCH = kafka(1, 4, struct.pack(">iiiib", -1, 0, 1, 50 << 20, 0) + struct.pack(">i", 1) + text("good")
+FETCH = kafka(1, 4, struct.pack(">iiiib", -1, 0, 1, 50 << 20, 0) + struct.pack(">i", 1) + text(BALLAST)
               + struct.pack(">i", 1) + struct.pack(">iqi", 0, 0, 50 << 20))
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 # What each protocol's server answers, and how its answer begins.

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from attack import Attackers, crowd, datagrams, flood, good_answer, refusal, requests_of  # noqa: E402
+from attack import BALLAST, Attackers, crowd, datagrams, flood, good_answer, refusal, requests_of  # noqa: E402
 from cases import Client, Suite, check, create_topic, until  # noqa: E402
 from estate import Up, processes_in  # noqa: E402
 from listening import listening, name_of, resident_kib  # noqa: E402
@@ -28,12 +28,12 @@ RATE = 50
 IDLE_CONNECTIONS = 1000
 COME_AND_GO = 500
 STAY_EACH = 15
-# Longer than our own servers wait for a request that comes slowly or not at all: 15 s for an HTTP head, 10 s for DNS;
-# for gRPC's first bytes, one every half second, and 15 s of silence behind them. Kafka's clients may be idle for ten minutes.
+# Longer than our own servers wait for a request that comes slowly or not at all: 15 s for an HTTP head, 10 s for DNS; for
+# gRPC's and Kafka's first bytes, one every half second, and 15 s and 30 s of silence behind them.
 STAY_SECONDS = 18
 STAY_SECONDS_LONG = 45
 SHORT_PATIENCE = {"http", "dns"}
-SHORT_PATIENCE_LONG = {"http", "dns", "grpc"}
+SHORT_PATIENCE_LONG = {"http", "dns", "grpc", "kafka"}
 # The slowest that a good client is served, on a machine that the attack shares, on two cores.
 DELAY_SECONDS = 5
 # In one process: a thousand connections of at most 64 KiB each (their task, and what was read of a request), and 64 MiB
@@ -42,6 +42,7 @@ GROWTH_KIB = 128 * 1024
 # What a later round may leave behind more than an earlier one: arenas of the allocator, not connections.
 LEFT_KIB = 16 * 1024
 TOPIC = "good"
+BALLAST_RECORDS, BALLAST_RECORD_BYTES = 120, 500_000
 POLICY = Path(__file__).with_name("patient.yaml")
 
 
@@ -231,6 +232,10 @@ def main():
         targets = [target for target in found if target.kind and target.kind != "dns-udp"]
         udp = [target for target in found if target.kind == "dns-udp"]
         create_topic(estate.gateway, TOPIC, 2)
+        create_topic(estate.gateway, BALLAST, 1)
+        with Client("kafka-python", "produce", bootstrap=estate.region("eu-west").split(",")[0], topic=BALLAST,
+                    records=BALLAST_RECORDS, size=BALLAST_RECORD_BYTES) as ballast:
+            ballast.ended_well(60)
         memory = Memory(pids)
         addresses = {"gateway": estate.gateway, "region": estate.region("eu-west").split(",")[0]}
         producers = []

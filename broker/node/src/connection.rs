@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use leeward_wire::frame::PREFIX_BYTES;
@@ -13,8 +14,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::dispatch::{self, RequestError};
-use crate::limits::{READ_BYTES, READ_BYTES_MIN, TAKE_WAIT_MAX};
-use crate::shared::Shared;
+use crate::limits::{READ_BYTES, READ_BYTES_MIN, REQUEST_SILENCE_MAX, TAKE_WAIT_MAX};
+use crate::shared::{Peer, Shared};
 
 /// Why a connection was closed by the node.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +37,7 @@ pub(crate) enum ConnectionError {
 /// Serves until the peer hangs up, says something that is no request, or the node stops.
 pub(crate) async fn serve(
     mut stream: TcpStream,
-    peer: SocketAddr,
+    address: SocketAddr,
     shared: &Shared,
     stop: &CancellationToken,
 ) -> Result<(), ConnectionError> {
@@ -47,6 +48,7 @@ pub(crate) async fn serve(
         received: BytesMut::new(),
     };
     let idle_max = shared.cluster.config.idle_max;
+    let mut peer = Peer { address, room: shared.answers.peer() };
     loop {
         let request = tokio::select! {
             biased;
@@ -59,11 +61,12 @@ pub(crate) async fn serve(
         let answer = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            answer = dispatch::answer(shared, peer, request) => answer?,
+            answer = dispatch::answer(shared, &mut peer, request) => answer?,
         };
         if let Some(answer) = answer {
             tell(&mut to, answer).await?;
         }
+        peer.room.give_back();
     }
 }
 
@@ -91,8 +94,11 @@ impl Incoming {
                 return Ok(Some(frame));
             }
             self.make_room();
-            if from.read_buf(&mut self.received).await? == 0 {
-                return if self.received.is_empty() { Ok(None) } else { Err(ConnectionError::Cut) };
+            let begun = !self.received.is_empty();
+            let silence_max = if begun { REQUEST_SILENCE_MAX } else { Duration::MAX };
+            let read = timeout(silence_max, from.read_buf(&mut self.received)).await;
+            if read.map_err(|_| ConnectionError::Idle)?? == 0 {
+                return if begun { Err(ConnectionError::Cut) } else { Ok(None) };
             }
         }
     }

@@ -13,7 +13,7 @@ use leeward_wire::{
 };
 
 use crate::api;
-use crate::shared::Shared;
+use crate::shared::{Peer, Shared};
 
 /// What the node answers; everything else is absent from `ApiVersions` and closes the connection.
 const SERVED: &[ApiKey] = &[
@@ -72,7 +72,7 @@ pub(crate) enum RequestError {
 /// Answers one request; `None` where none is to be sent.
 pub(crate) async fn answer(
     shared: &Shared,
-    peer: SocketAddr,
+    peer: &mut Peer,
     frame: Bytes,
 ) -> Result<Option<Bytes>, RequestError> {
     let mut input = Reader::new(frame);
@@ -93,7 +93,7 @@ pub(crate) async fn answer(
 
 async fn route(
     shared: &Shared,
-    peer: SocketAddr,
+    peer: &mut Peer,
     header: &RequestHeader,
     body: RequestBody,
 ) -> Result<Option<Bytes>, RequestError> {
@@ -105,7 +105,9 @@ async fn route(
             let response = api::produce::produce(cluster, header.client_id.as_deref(), request).await;
             if silent { Ok(None) } else { say(header, &response) }
         }
-        RequestBody::Fetch(request) => say(header, &api::fetch::fetch(cluster, version, &request).await),
+        RequestBody::Fetch(request) => {
+            say(header, &api::fetch::fetch(cluster, version, &request, &mut peer.room).await)
+        }
         RequestBody::ListOffsets(request) => {
             say(header, &api::offsets::list_offsets(cluster, version, &request))
         }
@@ -147,7 +149,7 @@ async fn route(
             };
             say(header, &response)
         }
-        other => route_group(shared, peer, header, other).await,
+        other => route_group(shared, peer.address, header, other).await,
     }
 }
 

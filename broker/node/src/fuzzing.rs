@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use leeward_log::{Disk, SimulatedDisk};
+use leeward_wire::AnswerRoom;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalogue::{self, Catalogue};
@@ -14,8 +15,9 @@ use crate::cluster::{Cluster, NewTopic, topics_directory};
 use crate::config::{Endpoint, NodeConfig};
 use crate::dispatch::answer;
 use crate::group::{GroupCoordinator, GroupService};
+use crate::limits::{ANSWER_BYTES_LEAST, ANSWERS_BYTES_MAX};
 use crate::offsets_log::OffsetsPartition;
-use crate::shared::Shared;
+use crate::shared::{Peer, Shared};
 
 /// What one request may take: a fetch that waits for records is given up.
 const REQUEST_WAIT: Duration = Duration::from_millis(2);
@@ -34,9 +36,11 @@ pub fn requests(frames: &[Bytes]) {
     runtime.block_on(async {
         let stop = CancellationToken::new();
         let shared = node(&stop);
-        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let mut peer = Peer { address, room: shared.answers.peer() };
         for frame in frames {
-            let answered = tokio::time::timeout(REQUEST_WAIT, answer(&shared, peer, frame.clone())).await;
+            let answered =
+                tokio::time::timeout(REQUEST_WAIT, answer(&shared, &mut peer, frame.clone())).await;
             if matches!(answered, Ok(Err(_))) {
                 break;
             }
@@ -60,5 +64,6 @@ fn node(stop: &CancellationToken) -> Shared {
     let (groups, coordinating) = GroupService::new(coordinator, offsets, stop.clone());
     tokio::spawn(coordinating);
     let endpoint = Endpoint { host: "localhost".to_owned(), port: 1 };
-    Shared { endpoint, cluster: Arc::new(cluster), groups }
+    let answers = AnswerRoom::new(ANSWERS_BYTES_MAX, ANSWER_BYTES_LEAST);
+    Shared { endpoint, cluster: Arc::new(cluster), groups, answers }
 }

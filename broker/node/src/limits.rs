@@ -8,8 +8,11 @@ pub const CONNECTIONS_MAX: usize = 4096;
 /// Largest request in bytes unless configured; a larger one closes its connection.
 pub const REQUEST_BYTES_MAX: usize = 100 * 1024 * 1024;
 
-/// How long a connection may stay silent, also in the middle of a request, before it is closed.
+/// How long a connection may stay silent between two requests, and take to send one, before it is closed.
 pub const IDLE_MAX: Duration = Duration::from_mins(10);
+
+/// How long a connection may stay silent in the middle of a request before it is closed.
+pub(crate) const REQUEST_SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// How long a peer may take nothing of its answer before its connection is closed.
 pub(crate) const TAKE_WAIT_MAX: Duration = Duration::from_secs(30);
@@ -25,6 +28,13 @@ pub(crate) const FETCH_WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// Most bytes of records in a fetch's answer; a larger wish is cut to it, but for a single larger batch.
 pub(crate) const FETCH_BYTES_MAX: usize = 55 * 1024 * 1024;
+
+/// Bytes of records in the answers that all connections' peers have yet to take; a fetch that finds no room gets
+/// [`ANSWER_BYTES_LEAST`]. A single batch is given whole, however large.
+pub(crate) const ANSWERS_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of records that a fetch may have where there is no room left for its answer.
+pub(crate) const ANSWER_BYTES_LEAST: usize = 64 * 1024;
 
 /// Bytes that a batch may have when decompressed; a larger one is refused as corrupt.
 pub(crate) const DECOMPRESSED_BYTES_MAX: usize = 128 * 1024 * 1024;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use leeward_log::{Disk, PartitionOpenError, RealDisk};
 use leeward_model::ClusterId;
-use leeward_wire::Uuid;
+use leeward_wire::{AnswerRoom, Uuid};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,7 +18,7 @@ use crate::catalogue::{Catalogue, CatalogueError};
 use crate::cluster::{Cluster, topics_directory};
 use crate::config::{Endpoint, NodeConfig};
 use crate::group::{GroupCoordinator, GroupService};
-use crate::limits::SHUTDOWN_WAIT;
+use crate::limits::{ANSWER_BYTES_LEAST, ANSWERS_BYTES_MAX, SHUTDOWN_WAIT};
 use crate::offsets_log::OffsetsPartition;
 use crate::shared::Shared;
 use crate::{listener, retention};
@@ -80,8 +80,14 @@ impl Node {
         let (groups, coordinating) = GroupService::new(coordinator, offsets, stop.clone());
         tasks.spawn(coordinating);
         tasks.spawn(retention::run(cluster.clone(), stop.clone()));
+        let answers = AnswerRoom::new(ANSWERS_BYTES_MAX, ANSWER_BYTES_LEAST);
         for Door { listener, endpoint, .. } in [Some(first), second].into_iter().flatten() {
-            let shared = Shared { endpoint, cluster: cluster.clone(), groups: groups.clone() };
+            let shared = Shared {
+                endpoint,
+                cluster: cluster.clone(),
+                groups: groups.clone(),
+                answers: answers.clone(),
+            };
             tasks.spawn(listener::run(listener, Arc::new(shared), stop.clone(), tasks.clone()));
         }
         info!(%addr, second = ?second_addr, cluster = cluster.id, "node started");

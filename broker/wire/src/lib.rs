@@ -1,5 +1,5 @@
-//! Kafka's wire protocol, both directions: frames, headers, messages, record batches. Knows no sockets, no clock and no
-//! cluster.
+//! Kafka's wire protocol, both directions: frames, headers, messages, record batches; and how much of an answer a server
+//! may hold. Knows no sockets, no clock and no cluster.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed test names its line"))]
 
@@ -8,6 +8,7 @@ mod codec;
 #[macro_use]
 mod versioned;
 
+mod answer_room;
 pub mod api;
 mod api_key;
 pub mod consumer_protocol;
@@ -23,6 +24,7 @@ pub mod record;
 mod tests;
 mod uuid;
 
+pub use answer_room::{AnswerRoom, PeerRoom};
 pub use api_key::ApiKey;
 pub use codec::Reader;
 pub use error::{DecodeCause, DecodeError, EncodeCause, EncodeError};

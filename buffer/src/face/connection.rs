@@ -15,8 +15,8 @@ use super::produce::{self, Produced};
 use super::upstream::Upstream;
 use super::{Face, relay, versions};
 use crate::limits::{
-    CLIENT_IDLE_MAX, CLIENT_WRITE_TIMEOUT, READ_ROOM_BYTES, READ_ROOM_BYTES_IDLE, REQUEST_FRAME_BYTES_MAX,
-    REQUESTS_WAITING_BYTES_MAX, REQUESTS_WAITING_MAX,
+    CLIENT_IDLE_MAX, CLIENT_SILENCE_MAX, CLIENT_WRITE_TIMEOUT, READ_ROOM_BYTES, READ_ROOM_BYTES_IDLE,
+    REQUEST_FRAME_BYTES_MAX, REQUESTS_WAITING_BYTES_MAX, REQUESTS_WAITING_MAX,
 };
 
 /// A request that waits for its turn.
@@ -57,8 +57,9 @@ async fn read(face: Face, mut stream: impl AsyncRead + Unpin + Send, jobs: mpsc:
                 }
             }
             Ok(None) => {
+                let silence_max = if received.is_empty() { CLIENT_IDLE_MAX } else { CLIENT_SILENCE_MAX };
                 make_room(&mut received);
-                match tokio::time::timeout(CLIENT_IDLE_MAX, stream.read_buf(&mut received)).await {
+                match tokio::time::timeout(silence_max, stream.read_buf(&mut received)).await {
                     Ok(Ok(1..)) => {}
                     Ok(Ok(_) | Err(_)) | Err(_) => return,
                 }
@@ -110,10 +111,11 @@ fn take(face: &Face, frame: Bytes) -> Result<Job, Closed> {
 
 async fn work(face: Face, mut stream: impl AsyncWrite + Unpin + Send, mut jobs: mpsc::Receiver<Waiting>) {
     let mut upstream = Upstream::new(&face.hub);
+    let mut room = face.answers.peer();
     while let Some((job, _place)) = jobs.recv().await {
         let answer = match job {
             Job::Produced { header, produced } => produced.answer(&header).await,
-            Job::Asked(asked) => relay::answer(&face, &mut upstream, asked).await,
+            Job::Asked(asked) => relay::answer(&face, &mut upstream, asked, &mut room).await,
         };
         match answer {
             Ok(Some(frame)) => {
@@ -125,6 +127,7 @@ async fn work(face: Face, mut stream: impl AsyncWrite + Unpin + Send, mut jobs: 
             Ok(None) => {}
             Err(Closed) => return,
         }
+        room.give_back();
     }
 }
 

@@ -4,15 +4,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use leeward_client::Cluster;
 use leeward_model::{PartitionIndex, TopicName, TopicPartition};
 use leeward_wire::api::{
-    DeleteRecordsRequest, DeleteRecordsResponse, FetchRequest, FetchRequestTopic, FetchResponse,
-    FetchResponsePartition, FetchResponseTopic, ListOffsetsRequest, ListOffsetsRequestTopic,
+    DeleteRecordsRequest, DeleteRecordsResponse, FetchRequest, FetchRequestPartition, FetchRequestTopic,
+    FetchResponse, FetchResponsePartition, FetchResponseTopic, ListOffsetsRequest, ListOffsetsRequestTopic,
     ListOffsetsResponse, ListOffsetsResponsePartition, ListOffsetsResponseTopic, ProduceRequest,
     ProduceResponse,
 };
-use leeward_wire::{ErrorCode, Request};
+use leeward_wire::{ErrorCode, PeerRoom, Request};
 use tokio::time::Instant;
 
 use super::upstream::{NoAnswer, Upstream, send};
@@ -80,18 +81,16 @@ pub(super) async fn fetch(
     upstream: &mut Upstream,
     request: &FetchRequest,
     version: i16,
+    room: &mut PeerRoom,
 ) -> Result<FetchResponse, NoAnswer> {
+    let asked = asked_bytes(request);
+    let room_bytes = room.reserve(asked);
+    // What there is no room for is not worth waiting for.
+    let min_bytes = if room_bytes < asked { request.min_bytes.min(1) } else { request.min_bytes };
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
-    upstream
+    let answer = upstream
         .within(async |upstream, cluster| {
-            let topics = request.topics.iter().map(|topic| {
-                let mut partitions = topic.partitions.clone();
-                for partition in &mut partitions {
-                    partition.current_leader_epoch = -1;
-                    partition.last_fetched_epoch = -1;
-                }
-                (topic.topic.clone(), partitions)
-            });
+            let topics = request.topics.iter().map(without_epochs);
             let rebuild = |name: &str, partitions| FetchRequestTopic {
                 topic: name.to_owned(),
                 partitions,
@@ -100,6 +99,7 @@ pub(super) async fn fetch(
             let split = split(upstream, &cluster, topics, |partition| partition.partition, rebuild).await;
             let mut responses: Vec<FetchResponseTopic> = split.leaderless.iter().map(no_leader).collect();
             let alone = split.by_broker.len() == 1;
+            let max_bytes = room_bytes.div_ceil(split.by_broker.len().max(1));
             let deadline = Instant::now() + wait;
             if split.by_broker.is_empty() {
                 // A consumer that is told at once would ask at once.
@@ -112,8 +112,8 @@ pub(super) async fn fetch(
                 let parts = split.by_broker.iter().map(async |(broker, topics)| {
                     let part = FetchRequest {
                         max_wait_ms: i32::try_from(wait.as_millis()).unwrap_or(i32::MAX),
-                        min_bytes: request.min_bytes,
-                        max_bytes: request.max_bytes,
+                        min_bytes,
+                        max_bytes: i32::try_from(max_bytes).unwrap_or(i32::MAX),
                         isolation_level: request.isolation_level,
                         session_epoch: NO_SESSION,
                         topics: topics.clone(),
@@ -137,7 +137,31 @@ pub(super) async fn fetch(
             }
             Ok(FetchResponse { responses, ..FetchResponse::default() })
         })
-        .await
+        .await?;
+    room.keep(answer.responses.iter().flat_map(|topic| &topic.partitions).map(records_bytes).sum());
+    Ok(answer)
+}
+
+/// Bytes of records that a fetch may bring.
+fn asked_bytes(request: &FetchRequest) -> usize {
+    let bytes = |limit: i32| usize::try_from(limit).unwrap_or(0);
+    let partitions = request.topics.iter().flat_map(|topic| &topic.partitions);
+    let of_partitions = partitions.map(|partition| bytes(partition.partition_max_bytes));
+    of_partitions.fold(0, usize::saturating_add).min(bytes(request.max_bytes))
+}
+
+fn records_bytes(partition: &FetchResponsePartition) -> usize {
+    partition.records.as_ref().map_or(0, Bytes::len)
+}
+
+/// A topic's name and partitions, as any region understands them.
+fn without_epochs(topic: &FetchRequestTopic) -> (String, Vec<FetchRequestPartition>) {
+    let mut partitions = topic.partitions.clone();
+    for partition in &mut partitions {
+        partition.current_leader_epoch = -1;
+        partition.last_fetched_epoch = -1;
+    }
+    (topic.topic.clone(), partitions)
 }
 
 fn no_leader(topic: &FetchRequestTopic) -> FetchResponseTopic {
@@ -165,9 +189,8 @@ fn cleaned(mut topic: FetchResponseTopic) -> FetchResponseTopic {
 }
 
 fn has_something(topic: &FetchResponseTopic) -> bool {
-    let filled = |partition: &FetchResponsePartition| {
-        partition.error_code != 0 || partition.records.as_ref().is_some_and(|records| !records.is_empty())
-    };
+    let filled =
+        |partition: &FetchResponsePartition| partition.error_code != 0 || records_bytes(partition) > 0;
     topic.partitions.iter().any(filled)
 }
 

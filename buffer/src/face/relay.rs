@@ -7,7 +7,7 @@ use leeward_wire::api::{
     InitProducerIdRequest, InitProducerIdResponse, OffsetCommitRequest, OffsetFetchResponse, RequestBody,
     ResponseBody,
 };
-use leeward_wire::{ErrorCode, RequestHeader};
+use leeward_wire::{ErrorCode, PeerRoom, RequestHeader};
 
 use super::asked::{Asked, Closed};
 use super::upstream::{NoAnswer, Upstream, pass_on, read};
@@ -20,11 +20,12 @@ pub(super) enum Answer {
     Raw(Bytes),
 }
 
-/// Answers one request.
+/// Answers one request; what of its answer is held in `room` is given back by the caller, once the client has it.
 pub(super) async fn answer(
     face: &Face,
     upstream: &mut Upstream,
     asked: Asked,
+    room: &mut PeerRoom,
 ) -> Result<Option<Bytes>, Closed> {
     let header = asked.header.clone();
     let no_response = matches!(&asked.body, RequestBody::Produce(request) if request.acks == 0);
@@ -33,7 +34,7 @@ pub(super) async fn answer(
             let (version, body) = versions::answer(face, header.api_version);
             (version, Ok(Answer::Body(body)))
         }
-        _ => (header.api_version, dispatch(face, upstream, &asked).await),
+        _ => (header.api_version, dispatch(face, upstream, &asked, room).await),
     };
     let answer = match answer {
         Ok(answer) => answer,
@@ -68,7 +69,12 @@ fn encode(header: &RequestHeader, version: i16, answer: &Answer) -> Result<Bytes
     Ok(frame.freeze())
 }
 
-async fn dispatch(face: &Face, upstream: &mut Upstream, asked: &Asked) -> Result<Answer, NoAnswer> {
+async fn dispatch(
+    face: &Face,
+    upstream: &mut Upstream,
+    asked: &Asked,
+    room: &mut PeerRoom,
+) -> Result<Answer, NoAnswer> {
     match &asked.body {
         RequestBody::Metadata(request) => metadata::metadata(face, upstream, request)
             .await
@@ -87,7 +93,7 @@ async fn dispatch(face: &Face, upstream: &mut Upstream, asked: &Asked) -> Result
         RequestBody::Produce(request) => fetch::produce(upstream, request, asked.header.api_version)
             .await
             .map(|body| Answer::Body(ResponseBody::Produce(body))),
-        RequestBody::Fetch(request) => fetch::fetch(upstream, request, asked.header.api_version)
+        RequestBody::Fetch(request) => fetch::fetch(upstream, request, asked.header.api_version, room)
             .await
             .map(|body| Answer::Body(ResponseBody::Fetch(body))),
         RequestBody::ListOffsets(request) => fetch::list_offsets(upstream, request, asked.header.api_version)

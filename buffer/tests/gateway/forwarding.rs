@@ -1,11 +1,15 @@
 //! One region: what clients write through the gateway arrives, and what they read comes from there.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use leeward_buffer::{Acknowledge, Gateway};
-use leeward_client::{GroupConfig, GroupConsumer, Lane};
+use leeward_client::{Cluster, FetchFrom, FetchPlan, Fetcher, GroupConfig, GroupConsumer, Lane};
 use leeward_model::GroupName;
-use leeward_wire::{ErrorCode, api::FindCoordinatorRequest};
+use leeward_wire::api::{FetchRequest, FetchRequestPartition, FetchRequestTopic, FindCoordinatorRequest};
+use leeward_wire::{ErrorCode, encode_request};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use super::harness::*;
 
@@ -111,4 +115,54 @@ async fn a_second_gateway_on_the_same_directory_is_refused() {
     let second = Gateway::start(config(&dir.path().join("buffer"), &[])).await;
 
     assert!(second.unwrap_err().to_string().contains("buffer directory"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_nobody_takes_leaves_others_less_room_until_its_client_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = node(&dir.path().join("a")).await;
+    let direct = producer(&connect(node.addr()).await);
+    let megabyte = record(&"v".repeat(900_000));
+    for _ in 0..70 {
+        Box::pin(direct.send(&orders(), std::slice::from_ref(&megabyte))).await.unwrap();
+    }
+    let mut config = config(&dir.path().join("buffer"), &[("a", node.addr())]);
+    config.acting = Some(region("a"));
+    let (gateway, through) = start(config).await;
+    let deaf = ask_for_everything(gateway.address()).await;
+    deaf.readable().await.unwrap();
+
+    let beside = fetched_bytes(&through).await;
+    drop(deaf);
+    let mut alone = beside;
+    while alone <= beside {
+        alone = fetched_bytes(&through).await;
+    }
+
+    assert!((1..15_000_000).contains(&beside), "{beside}");
+    assert!(alone > 50_000_000, "{alone}");
+}
+
+/// A connection on which all records were asked for.
+async fn ask_for_everything(address: SocketAddr) -> TcpStream {
+    let partition =
+        FetchRequestPartition { partition_max_bytes: i32::MAX, ..FetchRequestPartition::default() };
+    let topic = FetchRequestTopic {
+        topic: orders().topic.to_string(),
+        partitions: vec![partition],
+        ..FetchRequestTopic::default()
+    };
+    let request = FetchRequest { topics: vec![topic], ..FetchRequest::default() };
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(&encode_request(11, 1, None, &request).unwrap()).await.unwrap();
+    stream
+}
+
+/// Bytes of records that one fetch brings of what it asks for: everything.
+async fn fetched_bytes(cluster: &Cluster) -> usize {
+    let leader = cluster.leader(&orders()).await.unwrap().broker;
+    let mut fetcher = Fetcher::new(cluster, leader);
+    fetcher.set(orders(), FetchFrom { max_bytes: i32::MAX, ..FetchFrom::offset(0) });
+    let plan = FetchPlan { max_bytes: i32::MAX, ..FetchPlan::default() };
+    fetcher.fetch(&plan).await.unwrap()[0].records.len()
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use leeward_wire::ErrorCode;
 use leeward_wire::api::{
     FetchRequest, FetchRequestPartition, FetchRequestTopic, FetchResponse, FetchResponsePartition,
     FetchResponseTopic,
 };
+use leeward_wire::{ErrorCode, PeerRoom};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
@@ -21,8 +21,13 @@ use crate::topic::Topic;
 /// The version from which fetches name topics by id.
 const IDS_FROM: i16 = 13;
 
-/// Reads what the request asks for; waits for it as long as the request says.
-pub(crate) async fn fetch(cluster: &Arc<Cluster>, version: i16, request: &FetchRequest) -> FetchResponse {
+/// Reads what the request asks for, as far as there is room; waits for it as long as the request says.
+pub(crate) async fn fetch(
+    cluster: &Arc<Cluster>,
+    version: i16,
+    request: &FetchRequest,
+    room: &mut PeerRoom,
+) -> FetchResponse {
     if request.session_id != 0 {
         return FetchResponse {
             error_code: ErrorCode::FETCH_SESSION_ID_NOT_FOUND.code(),
@@ -32,14 +37,19 @@ pub(crate) async fn fetch(cluster: &Arc<Cluster>, version: i16, request: &FetchR
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(FETCH_WAIT_MAX);
     let deadline = Instant::now() + wait;
     let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
+    let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0).min(FETCH_BYTES_MAX);
     let appended = Arc::new(Notify::new());
     loop {
         // Asked to be woken before reading: an append in between is not missed.
         if !wait.is_zero() {
             wake_on_append(cluster, version, request, &appended);
         }
-        let reading = read(cluster, version, request);
-        if reading.bytes >= min_bytes || reading.failed || Instant::now() >= deadline {
+        let room_bytes = room.reserve(max_bytes);
+        let reading = read(cluster, version, request, room_bytes);
+        room.keep(reading.bytes);
+        // What there is no room for is not worth waiting for.
+        let enough = if room_bytes < max_bytes { min_bytes.min(1) } else { min_bytes };
+        if reading.bytes >= enough || reading.failed || Instant::now() >= deadline {
             return reading.response;
         }
         // At the deadline it is read once more: what has come since is not worth another request.
@@ -72,8 +82,7 @@ fn wake_on_append(cluster: &Cluster, version: i16, request: &FetchRequest, appen
     }
 }
 
-fn read(cluster: &Cluster, version: i16, request: &FetchRequest) -> Reading {
-    let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0).min(FETCH_BYTES_MAX);
+fn read(cluster: &Cluster, version: i16, request: &FetchRequest, max_bytes: usize) -> Reading {
     let mut reading = Reading { response: FetchResponse::default(), bytes: 0, failed: false };
     for topic in &request.topics {
         let found = topic_of(cluster, version, topic);

@@ -1,10 +1,11 @@
 //! Bytes that are no request.
 
 use leeward_node::{Node, NodeConfig};
-use leeward_wire::api::{ApiVersionsRequest, EndTxnRequest};
+use leeward_wire::api::{ApiVersionsRequest, EndTxnRequest, FetchResponse};
+use leeward_wire::record::Compression;
 use proptest::prelude::*;
 
-use crate::support::{Client, node};
+use crate::support::{Client, batch, fetch_request, node};
 
 #[tokio::test]
 async fn garbage_closes_its_own_connection_only() {
@@ -63,6 +64,38 @@ async fn a_silent_connection_is_closed() {
     client.send_raw(&[0, 0, 0, 10, 0]).await;
 
     assert!(client.receive().await.is_none());
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_takes_leaves_others_less_room_until_its_peer_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = node(folder.path()).await;
+    let mut client = Client::connect(node.addr()).await;
+    client.create_topic("t", 1, &[]).await;
+    let megabyte = "v".repeat(450_000);
+    for _ in 0..70 {
+        client.produce("t", &batch(Compression::None, &[&megabyte])).await.unwrap();
+    }
+    let mut everything = fetch_request("t", 0, 0);
+    everything.max_bytes = i32::MAX;
+    everything.topics[0].partitions[0].partition_max_bytes = i32::MAX;
+    let mut deaf = Client::connect(node.addr()).await;
+    deaf.send(11, &everything).await.unwrap();
+    deaf.wait_for_bytes().await;
+
+    let beside = records_bytes(&client.call(11, &everything).await);
+    drop(deaf);
+    let mut alone = beside;
+    while alone <= beside {
+        alone = records_bytes(&client.call(11, &everything).await);
+    }
+
+    assert!((1..10_000_000).contains(&beside), "{beside}");
+    assert!(alone > 50_000_000, "{alone}");
+}
+
+fn records_bytes(answer: &FetchResponse) -> usize {
+    answer.responses[0].partitions[0].records.as_ref().unwrap().len()
 }
 
 proptest! {

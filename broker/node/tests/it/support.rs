@@ -48,6 +48,11 @@ impl Client {
         let _ = self.stream.write_all(bytes).await;
     }
 
+    /// Waits until an answer begins to come, and takes nothing of it.
+    pub(crate) async fn wait_for_bytes(&self) {
+        self.stream.readable().await.unwrap();
+    }
+
     /// Receives the answer's frame; `None` where the node hung up.
     pub(crate) async fn receive(&mut self) -> Option<Bytes> {
         loop {
