@@ -77,6 +77,11 @@ pub(crate) struct Catalogue {
 }
 
 impl Catalogue {
+    /// Where a node keeps it.
+    pub(crate) fn path(directory: &Path) -> PathBuf {
+        directory.join(NAME)
+    }
+
     /// Reads the file, or makes one for a cluster of the id that `cluster_id` gives.
     ///
     /// # Errors
@@ -87,7 +92,7 @@ impl Catalogue {
         directory: &Path,
         cluster_id: impl FnOnce() -> String,
     ) -> Result<Self, CatalogueError> {
-        let path = directory.join(NAME);
+        let path = Self::path(directory);
         let found =
             read_file(&*disk, &path).map_err(|source| CatalogueError::Io { path: path.clone(), source })?;
         let contents = found.map(|bytes| decode(&bytes, &path)).transpose()?;

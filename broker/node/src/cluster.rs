@@ -71,6 +71,9 @@ impl Cluster {
             };
             let settings = TopicSettings::new(&contents.brokers, &entry.settings);
             let settings = Arc::new(RwLock::new(Arc::new(settings)));
+            for index in 0..entry.partitions {
+                cluster.name_missing(name, id, index);
+            }
             let partitions = cluster.open_partitions(name, id, 0..entry.partitions, &settings)?;
             cluster.enlist(Topic::new(name.clone(), id, settings, partitions));
         }
@@ -229,6 +232,16 @@ impl Cluster {
             return Err(Refused::new(ErrorCode::INVALID_PARTITIONS, message));
         }
         Ok(())
+    }
+
+    /// A partition has files from its creation on.
+    fn name_missing(&self, topic: &str, id: Uuid, partition: i32) {
+        let directory = self.topic_directory(id).join(partition.to_string());
+        if self.disk.list(&directory).is_ok_and(|names| !names.is_empty()) {
+            return;
+        }
+        let directory = directory.display();
+        error!(topic, partition, %directory, "the partition's files are missing; it begins again without records");
     }
 
     fn open_partitions(

@@ -36,6 +36,9 @@ pub enum StartError {
     Listen { address: SocketAddr, source: io::Error },
     #[error("the directory belongs to cluster {found}, not to {wanted}")]
     OtherCluster { found: ClusterId, wanted: ClusterId },
+    #[error("{} holds topics, but {}, which names them, is missing: put it back, or move the directory away to begin anew",
+        topics.display(), state.display())]
+    StateMissing { topics: PathBuf, state: PathBuf },
     #[error("the node's state cannot be used")]
     Catalogue(#[from] CatalogueError),
     #[error("the groups' positions cannot be read: {message}")]
@@ -166,6 +169,12 @@ fn open(config: NodeConfig) -> Result<Opened, StartError> {
         Some(id) => id.as_str().to_owned(),
         None => Uuid(uuid::Uuid::new_v4().into_bytes()).to_string(),
     };
+    let (topics, state) = (topics_directory(&directory), Catalogue::path(&directory));
+    let has_topics =
+        std::fs::read_dir(&topics).and_then(|mut entries| entries.next().transpose()).map_err(unusable)?;
+    if has_topics.is_some() && !state.exists() {
+        return Err(StartError::StateMissing { topics, state });
+    }
     let catalogue = Catalogue::open(disk.clone(), &directory, new_id)?;
     let found = ClusterId::new(catalogue.contents().cluster_id.clone());
     if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {

@@ -69,6 +69,7 @@ async fn a_directory_serves_one_node_at_a_time_and_one_cluster_only() {
 #[tokio::test]
 async fn what_a_crash_left_of_a_deleted_topic_is_removed_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
+    node(folder.path()).await.shutdown().await;
     let left = folder.path().join("topics/AAAAAAAAAAAAAAAAAAAAAQ/0");
     std::fs::create_dir_all(&left).unwrap();
 

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
+use leeward_node::{Node, NodeConfig, StartError};
 use leeward_wire::record::{BatchBuilder, Compression, RecordBatch};
 
 use crate::support::{Client, node, now_ms};
@@ -103,4 +104,24 @@ async fn every_acknowledged_record_is_there_once_after_each_kill() {
     // The one in flight at the last kill may be there or not.
     assert!(written == sequence || written == sequence + 1, "{written} of {sequence}");
     assert!(sequence > 0);
+}
+
+#[tokio::test]
+async fn topics_without_the_file_that_names_them_are_not_taken_for_what_is_left_of_deleted_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = node(folder.path()).await;
+    let mut client = Client::connect(running.addr()).await;
+    client.create_topic("t", 1, &[]).await;
+    client.produce("t", &numbered(0)).await.unwrap();
+    running.shutdown().await;
+    let state = folder.path().join("node.state");
+    let kept = std::fs::read(&state).unwrap();
+    std::fs::remove_file(&state).unwrap();
+
+    let refused = Node::start(NodeConfig::new(folder.path())).await;
+    std::fs::write(&state, kept).unwrap();
+    let running = node(folder.path()).await;
+
+    assert!(matches!(refused, Err(StartError::StateMissing { .. })), "{refused:?}");
+    assert_eq!(Client::connect(running.addr()).await.values("t").await.len(), 1);
 }
