@@ -25,6 +25,9 @@ pub const MERGED_UNCOMPRESSED_BYTES_MAX: usize = 1 << 20;
 /// named in the event.
 pub const REENCODED_BYTES_MAX: usize = 64 << 20;
 
+/// Bytes up to which a re-encoded batch stays whole though it is larger than the source's. Above, it is cut in two until no part is.
+pub const REWRITTEN_BYTES_MIN: usize = 16 << 10;
+
 /// Wait before the target is asked again after its first refusal; doubled at each further one.
 pub const RETRY_FIRST: Duration = Duration::from_millis(50);
 

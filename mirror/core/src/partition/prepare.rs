@@ -11,7 +11,7 @@ use leeward_wire::record::{
 };
 
 use super::{AbortedTransaction, Fetched};
-use crate::limits::REENCODED_BYTES_MAX;
+use crate::limits::{REENCODED_BYTES_MAX, REWRITTEN_BYTES_MIN};
 
 /// A stretch of an answer.
 #[derive(Clone, Debug)]
@@ -21,6 +21,16 @@ pub(super) enum Piece {
     Skip {
         next: SourceOffset,
     },
+}
+
+impl Piece {
+    /// Where reading goes on behind it.
+    fn next(&self) -> SourceOffset {
+        match self {
+            Self::Data(data) => data.next,
+            Self::Skip { next } => *next,
+        }
+    }
 }
 
 /// Records to write.
@@ -55,53 +65,71 @@ pub(super) fn prepare(fetched: &Fetched) -> (Vec<Piece>, Option<Unreadable>) {
     for batch in split_batches(fetched.records.clone()) {
         let prepared = batch.and_then(|batch| {
             batch.verify_crc()?;
-            piece(&batch, position, &mut aborting)
+            take(&batch, position, &mut aborting, &mut pieces)
         });
-        match prepared {
-            Ok(Some(piece)) => {
-                position = match &piece {
-                    Piece::Data(data) => data.next,
-                    Piece::Skip { next } => *next,
-                };
-                pieces.push(piece);
-            }
-            Ok(None) => {}
-            Err(error) => return (pieces, Some(Unreadable { at: position, error })),
+        position = pieces.last().map_or(position, Piece::next);
+        if let Err(error) = prepared {
+            return (pieces, Some(Unreadable { at: position, error }));
         }
     }
     (pieces, None)
 }
 
-fn piece(
+/// Adds what a batch has from `position` on.
+fn take(
     batch: &RecordBatch,
     position: SourceOffset,
     aborting: &mut Aborting,
-) -> Result<Option<Piece>, BatchError> {
+    pieces: &mut Vec<Piece>,
+) -> Result<(), BatchError> {
     let dropped = aborting.drops(batch);
     let next = offset(batch.next_offset());
     if next <= position {
-        return Ok(None);
+        return Ok(());
     }
     if dropped || batch.is_control() || batch.record_count() == 0 {
-        return Ok(Some(Piece::Skip { next }));
+        pieces.push(Piece::Skip { next });
+        return Ok(());
     }
     let first = offset(batch.base_offset());
     let raw = batch.is_dense() && batch.timestamp_type() == TimestampType::CreateTime && first >= position;
     if raw {
         let stretches = vec![(first, u64::from(batch.record_count().unsigned_abs()))];
-        return Ok(Some(Piece::Data(Data { batch: batch.clone(), first, next, stretches })));
+        pieces.push(Piece::Data(Data { batch: batch.clone(), first, next, stretches }));
+        return Ok(());
     }
+    // A producer may compress better than we do: what would be larger than it was may be larger than the target allows.
+    let allowed = batch.size_bytes().max(REWRITTEN_BYTES_MIN);
+    rewrite_below(batch, allowed, (position, next), pieces)
+}
+
+/// Adds the records of a batch between two offsets, encoded anew; what has more bytes than `allowed` is cut in two.
+fn rewrite_below(
+    batch: &RecordBatch,
+    allowed: usize,
+    (position, next): (SourceOffset, SourceOffset),
+    pieces: &mut Vec<Piece>,
+) -> Result<(), BatchError> {
     let how = Reencode {
         limit_bytes: REENCODED_BYTES_MAX,
         expected_bytes: batch.size_bytes(),
         ..Reencode::default()
     };
-    let Some(made) = reencode(batch, |source| source >= position.to_wire(), how)? else {
-        return Ok(Some(Piece::Skip { next }));
+    let range = position.to_wire()..next.to_wire();
+    let Some(made) = reencode(batch, |source| range.contains(&source), how)? else {
+        pieces.push(Piece::Skip { next });
+        return Ok(());
     };
+    let records = made.source_offsets.len();
+    if made.batch.size_bytes() > allowed && records > 1 {
+        let middle = offset(made.source_offsets[records / 2]);
+        rewrite_below(batch, allowed, (position, middle), pieces)?;
+        return rewrite_below(batch, allowed, (middle, next), pieces);
+    }
     let stretches = stretches(&made.source_offsets);
     let first = stretches[0].0;
-    Ok(Some(Piece::Data(Data { batch: made.batch, first, next, stretches })))
+    pieces.push(Piece::Data(Data { batch: made.batch, first, next, stretches }));
+    Ok(())
 }
 
 fn stretches(source_offsets: &[i64]) -> Vec<(SourceOffset, u64)> {
@@ -150,5 +178,73 @@ impl Aborting {
             return true;
         }
         batch.is_transactional() && self.open.contains(&batch.producer_id())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use leeward_wire::record::{BatchBuilder, Compression};
+
+    use super::*;
+
+    const RECORDS: i64 = 64;
+
+    /// A batch with holes, of bytes that no codec makes smaller.
+    fn noise(hole: i32) -> RecordBatch {
+        let mut state = 1u64;
+        let mut builder = BatchBuilder::new(Compression::Zstd);
+        for delta in 0..RECORDS as i32 {
+            let value: Vec<u8> = (0..2000)
+                .map(|_| {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    (state >> 56) as u8
+                })
+                .collect();
+            builder.append_at(delta * hole, 1, None, Some(&value), &[]).expect("a record");
+        }
+        builder.build().expect("a batch")
+    }
+
+    fn rewritten(batch: &RecordBatch, allowed: usize) -> Vec<Data> {
+        let mut pieces = Vec::new();
+        let range = (SourceOffset::FIRST, offset(batch.next_offset()));
+        rewrite_below(batch, allowed, range, &mut pieces).expect("a sound batch");
+        let data = pieces.into_iter().map(|piece| match piece {
+            Piece::Data(data) => data,
+            Piece::Skip { next } => panic!("nothing to skip up to {next:?}"),
+        });
+        data.collect()
+    }
+
+    fn values(batch: &RecordBatch) -> Vec<Bytes> {
+        let content = batch.decompress(REENCODED_BYTES_MAX).expect("a sound batch");
+        content
+            .records()
+            .map(|record| Bytes::copy_from_slice(record.expect("a record").value.expect("a value")))
+            .collect()
+    }
+
+    #[test]
+    fn what_would_be_larger_than_the_source_had_it_is_cut_until_no_part_is() {
+        let batch = noise(2);
+        let allowed = batch.size_bytes() / 3;
+
+        let parts = rewritten(&batch, allowed);
+
+        assert!(parts.iter().all(|part| part.batch.size_bytes() <= allowed));
+        assert_eq!(parts.iter().flat_map(|part| values(&part.batch)).collect::<Vec<_>>(), values(&batch));
+        assert_eq!(parts.iter().map(Data::records).sum::<u64>(), RECORDS.unsigned_abs());
+        assert!(parts.windows(2).all(|pair| pair[0].next == pair[1].first));
+        assert_eq!(parts.last().map(|part| part.next), Some(offset(batch.next_offset())));
+    }
+
+    #[test]
+    fn a_single_record_is_not_cut() {
+        let batch = noise(2);
+
+        let parts = rewritten(&batch, 1);
+
+        assert_eq!(parts.len(), RECORDS as usize);
     }
 }
