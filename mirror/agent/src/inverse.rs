@@ -53,8 +53,9 @@ pub(crate) async fn seed_inverse(
         add(MapRecord::Checkpoint { target, target_topic: *their_source });
         add(MapRecord::Names { source: name_there.clone(), target: name_here.clone() });
     }
-    let present = |name: &TopicName| there.topics.get(name).and_then(|topic| topic.id);
-    facts.extend(replaced(&theirs, &stored.lock(), present));
+    let is_here = |name: &TopicName| here.topics.get(name).and_then(|topic| topic.id);
+    let is_there = |name: &TopicName| there.topics.get(name).and_then(|topic| topic.id);
+    facts.extend(replaced(&theirs, &stored.lock(), is_here, is_there));
     for part in facts.chunks(CHANGES_PER_BATCH_MAX) {
         topic.write(part, wall().as_millis()).await?;
     }
@@ -65,14 +66,26 @@ pub(crate) async fn seed_inverse(
     Ok(())
 }
 
-/// Takes away what is stored about topics in whose place the opposite link made others: two of one name would stop both.
+/// Takes away what is stored about topics in whose place the opposite link made others: two of one name would stop both. It made
+/// what it has written to, and what it knows by name and has written nothing to.
 ///
 /// A topic that somebody else made again is not what the opposite link wrote to, and keeps what stops it.
-fn replaced(theirs: &Stored, own: &Stored, present: impl Fn(&TopicName) -> Option<TopicId>) -> Facts {
-    let checkpoints = theirs.partitions.values().filter_map(|partition| partition.checkpoint);
-    let written: HashSet<_> = checkpoints.map(|(_, topic)| topic).collect();
+fn replaced(
+    theirs: &Stored,
+    own: &Stored,
+    is_here: impl Fn(&TopicName) -> Option<TopicId>,
+    is_there: impl Fn(&TopicName) -> Option<TopicId>,
+) -> Facts {
+    let checkpoints =
+        theirs.partitions.iter().filter_map(|((of, _), partition)| Some((*of, partition.checkpoint?.1)));
+    let (begun, mut written): (HashSet<TopicId>, HashSet<TopicId>) = checkpoints.unzip();
+    let untouched = theirs
+        .names
+        .iter()
+        .filter(|(topic, (here, _))| is_here(here) == Some(**topic) && !begun.contains(*topic));
+    written.extend(untouched.filter_map(|(_, (_, there))| is_there(there)));
     let gone = own.names.iter().filter(|(topic, (name, _))| {
-        present(name).is_some_and(|present| present != **topic && written.contains(&present))
+        is_there(name).is_some_and(|present| present != **topic && written.contains(&present))
     });
     gone.flat_map(|(topic, _)| own.removal(*topic, |_| true)).collect()
 }
@@ -89,4 +102,58 @@ fn turned(
     let end_here = SourceOffset::from_wire(end_here).unwrap_or(SourceOffset::FIRST);
     let begun = begun_behind((runs(theirs), sealed_at), (&runs(own), own_end), end_here);
     begun.map_err(|error| LinkError::Map(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use leeward_model::PartitionIndex;
+
+    use super::*;
+
+    const HERE: u8 = 1;
+    const BEFORE: u8 = 2;
+    const AFTER: u8 = 3;
+
+    fn id(number: u8) -> TopicId {
+        TopicId::from_wire([number; 16]).expect("not the zero id")
+    }
+
+    fn orders() -> TopicName {
+        TopicName::new("orders").expect("a name")
+    }
+
+    fn knowing(topic: u8, written: Option<u8>) -> Stored {
+        let first = PartitionIndex::from_wire(0).expect("an index");
+        let mut stored = Stored::default();
+        stored.apply(id(topic), first, MapRecord::Names { source: orders(), target: orders() });
+        if let Some(target_topic) = written.map(id) {
+            stored.apply(
+                id(topic),
+                first,
+                MapRecord::Checkpoint { target: TargetOffset::FIRST, target_topic },
+            );
+        }
+        stored
+    }
+
+    fn forgets(theirs: &Stored) -> bool {
+        let own = knowing(BEFORE, Some(HERE));
+        !replaced(theirs, &own, |_| Some(id(HERE)), |_| Some(id(AFTER))).is_empty()
+    }
+
+    #[test]
+    fn a_topic_that_the_opposite_link_made_and_wrote_to_takes_the_place_of_the_one_before() {
+        assert!(forgets(&knowing(HERE, Some(AFTER))));
+    }
+
+    #[test]
+    fn a_topic_that_the_opposite_link_made_without_a_record_does_too() {
+        assert!(forgets(&knowing(HERE, None)));
+    }
+
+    #[test]
+    fn a_topic_that_somebody_else_made_again_keeps_what_stops_it() {
+        assert!(!forgets(&knowing(HERE, Some(BEFORE))));
+        assert!(!forgets(&Stored::default()));
+    }
 }
