@@ -165,6 +165,17 @@ pub(crate) enum LinkCommand {
         #[arg(short, long, value_enum, default_value = "table")]
         output: Output,
     },
+    /// Lets stopped partitions begin again, from the source's first record on, once their topics were deleted at the target.
+    ///
+    /// What the link's map says about target topics that are gone is forgotten, and the link runs anew under its epoch.
+    /// Partitions whose topic still stands at the target go on where they were.
+    BeginAnew {
+        /// `SOURCE-to-TARGET`.
+        link: String,
+        /// The mirror agent's gRPC; `peers.mirrors` names it otherwise.
+        #[arg(long)]
+        agent: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

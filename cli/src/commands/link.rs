@@ -1,7 +1,7 @@
 //! `leeward link` and `leeward group`: what a mirror agent knows.
 
 use comfy_table::{Table, presets::NOTHING};
-use leeward_proto::link::{LinkReply, LinkRequest, TranslateRequest, translate_reply::Answer};
+use leeward_proto::link::{LinkReply, LinkRequest, StartRequest, TranslateRequest, translate_reply::Answer};
 use serde_json::json;
 
 use crate::{
@@ -17,13 +17,34 @@ use crate::{
 ///
 /// Where the agent does not answer or does not run the link.
 pub(crate) async fn run(command: &LinkCommand, settings: &Settings) -> anyhow::Result<Exit> {
-    let LinkCommand::Describe { link, agent, output } = command;
-    let mut mirror = client::mirror(settings, link, agent.as_deref()).await?;
-    let reply = mirror.status(LinkRequest { link: link.clone() }).await?.into_inner();
-    match output {
-        Output::Table => print!("{}", table(&reply)),
-        Output::Json => println!("{}", as_json(&reply)),
+    match command {
+        LinkCommand::Describe { link, agent, output } => {
+            let mut mirror = client::mirror(settings, link, agent.as_deref()).await?;
+            let reply = mirror.status(LinkRequest { link: link.clone() }).await?.into_inner();
+            match output {
+                Output::Table => print!("{}", table(&reply)),
+                Output::Json => println!("{}", as_json(&reply)),
+            }
+            Ok(Exit::Done)
+        }
+        LinkCommand::BeginAnew { link, agent } => begin_anew(link, agent.as_deref(), settings).await,
     }
+}
+
+async fn begin_anew(link: &str, agent: Option<&str>, settings: &Settings) -> anyhow::Result<Exit> {
+    let mut mirror = client::mirror(settings, link, agent).await?;
+    let before = mirror.status(LinkRequest { link: link.to_owned() }).await?.into_inner();
+    let request = StartRequest {
+        link: link.to_owned(),
+        epoch: before.epoch,
+        topics_made_anew: true,
+        ..StartRequest::default()
+    };
+    mirror.start(request).await?;
+    println!(
+        "link {link} begins again under epoch {}: `leeward link describe {link}` shows its partitions",
+        before.epoch
+    );
     Ok(Exit::Done)
 }
 
@@ -130,6 +151,13 @@ fn table(reply: &LinkReply) -> String {
         ]);
     }
     text += &format!("{partitions}\n");
+    if reply.partitions.iter().any(|partition| partition.state == "stopped") {
+        text += &format!(
+            "A stopped partition waits for a decision. To mirror it from the source's first record on again, delete its \
+             topic at the target, then `leeward link begin-anew {}`.\n",
+            reply.link
+        );
+    }
     text
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, pin::Pin, time::Duration};
 
 use futures::{Stream, StreamExt};
-use leeward_mirror_core::map::Translation;
+use leeward_mirror_core::{map::Translation, partition::Standing};
 use leeward_model::{
     FencingEpoch, LinkName, PartitionIndex, SourceOffset, TargetOffset, TopicName, TopicPartition, WallTime,
     with_causes,
@@ -96,7 +96,7 @@ fn position(status: &PartitionStatus) -> wire::PartitionPosition {
         topic: status.source.topic.to_string(),
         partition: status.source.partition.to_wire(),
         state: standing.state.to_owned(),
-        stop_reason: standing.stopped.as_ref().map_or_else(String::new, ToString::to_string),
+        stop_reason: reason(standing),
         fetched_to: cursor(|cursors| cursors.fetched),
         sent_to: cursor(|cursors| cursors.sent),
         acknowledged_to: cursor(|cursors| cursors.acknowledged),
@@ -105,6 +105,17 @@ fn position(status: &PartitionStatus) -> wire::PartitionPosition {
         target_end: standing.target_end.to_wire(),
         runs: standing.runs as u64,
         target_topic: status.target.to_string(),
+    }
+}
+
+/// Why a partition does not go on; empty where it does.
+fn reason(standing: &Standing) -> String {
+    match (&standing.stopped, standing.refused) {
+        (Some(stopped), _) => stopped.to_string(),
+        (None, Some((at, code))) => {
+            format!("target refuses the batch at source offset {at}: {code:?}; it is tried again")
+        }
+        (None, None) => String::new(),
     }
 }
 

@@ -378,7 +378,9 @@ impl Task {
         for (partition, slot) in &self.slots {
             if let Some(replicated_to) = slot.machine.replicated_to() {
                 self.heartbeats.replicated(partition, replicated_to);
-                watermarks.push(slot.watermark(partition, replicated_to));
+                if slot.pairs_its_topics() {
+                    watermarks.push(slot.watermark(partition, replicated_to));
+                }
             }
         }
         self.heartbeats.settle();

@@ -193,7 +193,7 @@ impl Task {
         if *partition == self.heartbeat_partition
             && let Some((written, _)) = newest(answer.records.clone())
         {
-            let counted = self.slots.iter().filter(|(_, slot)| !is_deleted(slot));
+            let counted = self.slots.iter().filter(|(_, slot)| !slot.is_deleted());
             let partitions: Vec<_> = counted.map(|(partition, _)| partition.clone()).collect();
             self.heartbeats.read(written, partitions.into_iter());
         }
@@ -210,10 +210,6 @@ impl Task {
             slot.note_unwritten();
         }
     }
-}
-
-fn is_deleted(slot: &Slot) -> bool {
-    slot.machine.standing().stopped == Some(partition::StopReason::TopicDeleted)
 }
 
 fn to_core(from: SourceOffset, answer: Fetched) -> Option<partition::Fetched> {

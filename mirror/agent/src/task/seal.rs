@@ -72,7 +72,9 @@ impl Task {
         if still > 0 && now < sealing.over_by {
             return;
         }
-        let stopped = self.slots.values().any(|slot| slot.machine.standing().state == "stopped");
+        // What a person has deleted leaves nothing to carry over.
+        let stopped =
+            self.slots.values().any(|slot| slot.machine.standing().state == "stopped" && !slot.is_deleted());
         let drained = !sealing.at_once && !stopped;
         self.parts.reading.cancel();
         self.publish_watermarks();

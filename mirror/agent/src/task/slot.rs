@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use leeward_mirror_core::partition::{Partition, Settings};
+use leeward_mirror_core::partition::{Partition, Settings, StopReason};
 use leeward_model::{PartitionIndex, SourceOffset, TopicPartition, WallTime};
 use leeward_wire::record::RecordBatch;
 
@@ -42,6 +42,21 @@ impl Slot {
 
     pub(super) fn target(&self) -> TopicPartition {
         TopicPartition { topic: self.topic.target.clone(), partition: self.index }
+    }
+
+    /// Whether source and target still have the topics that the map is about: a watermark of others would tell a buffer to forget
+    /// records of theirs.
+    pub(super) fn pairs_its_topics(&self) -> bool {
+        match self.machine.standing().stopped {
+            Some(StopReason::TopicDeleted | StopReason::TopicRecreated | StopReason::TargetRecreated) => {
+                false
+            }
+            Some(_) | None => true,
+        }
+    }
+
+    pub(super) fn is_deleted(&self) -> bool {
+        self.machine.standing().stopped == Some(StopReason::TopicDeleted)
     }
 
     pub(super) fn watermark(&self, source: &TopicPartition, replicated_to: SourceOffset) -> Watermark {

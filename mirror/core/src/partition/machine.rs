@@ -5,7 +5,7 @@ use std::time::Duration;
 use leeward_model::{
     Instant, LinkName, PartitionIndex, Sequence, SourceOffset, TargetOffset, TopicId, mutation::planted,
 };
-use leeward_wire::record::Patch;
+use leeward_wire::{ErrorCode, record::Patch};
 
 use super::{
     ChangeNumber, Command, Cursors, Event, MergePolicy, Notice, Question, Start, StopReason,
@@ -73,6 +73,8 @@ pub struct Standing {
     /// `starting`, `active`, `settling`, `sealed` or `stopped`.
     pub state: &'static str,
     pub stopped: Option<StopReason>,
+    /// What the target refuses since it last took a batch: the offset of its first record, and why.
+    pub refused: Option<(SourceOffset, ErrorCode)>,
     pub cursors: Option<Cursors>,
     /// The source's end as it was last seen.
     pub source_end: Option<SourceOffset>,
@@ -100,6 +102,7 @@ pub struct Partition {
     pub(super) question: Question,
     /// Setbacks since the target last took a batch.
     pub(super) setbacks: u32,
+    pub(super) refused: Option<(SourceOffset, ErrorCode)>,
     pub(super) goal: Goal,
     /// Set where the source can be read no further; the partition stops once the target has what was received.
     pub(super) stopping: Option<StopReason>,
@@ -129,6 +132,7 @@ impl Partition {
             durable: ChangeNumber::default(),
             question: Question::default(),
             setbacks: 0,
+            refused: None,
             goal: Goal::Everything,
             stopping: None,
             taken: false,
@@ -144,6 +148,10 @@ impl Partition {
         self.late.at(now);
         match self.phase {
             Phase::Ending { checkpoint } => self.ending(&event, checkpoint, &mut commands),
+            // A topic that is there again has records that the target lacks; a deleted one has none.
+            Phase::Stopped(StopReason::TopicDeleted) if matches!(event, Event::SourceTopicRecreated) => {
+                self.stop(StopReason::TopicRecreated, &mut commands);
+            }
             Phase::Sealed | Phase::Stopped(_) => {}
             Phase::Starting
             | Phase::Active
@@ -263,6 +271,7 @@ impl Partition {
         Standing {
             state,
             stopped,
+            refused: self.refused,
             cursors: self.cursors,
             source_end: self.source_end,
             target_end: self.target_end,

@@ -127,6 +127,7 @@ impl Partition {
         self.take_acknowledged();
         self.taken = true;
         self.setbacks = 0;
+        self.refused = None;
         self.answered(now);
     }
 
@@ -195,6 +196,9 @@ impl Partition {
         self.queue.leave_open(number);
         if let Some(reason) = reason.filter(|_| is_first) {
             return self.stop(reason, todo);
+        }
+        if is_first {
+            self.refused = Some((at, code));
         }
         if is_first && self.setbacks == 0 {
             todo.push(Command::Emit(Notice::Refused { code, at }));
