@@ -28,6 +28,8 @@ pub(crate) enum LinkError {
     Agent { region: RegionName, status: Box<Status> },
     #[error("link {link} still had records to carry over after {waited:?}")]
     NotDrained { link: LinkName, waited: Duration },
+    #[error("link {link} carries partition {partition} no further: {reason}")]
+    Stopped { link: LinkName, partition: String, reason: String },
     #[error(
         "mirror agent was started again, and does not know all positions of link {link} after {waited:?}"
     )]
@@ -151,7 +153,8 @@ impl Links {
         let reply = self.agent(target)?.seal(bounded(request, wait + LINK_CALL_MARGIN)).await;
         let reply = reply.map_err(|status| failed(target, status))?.into_inner();
         if matches!(drain, Drain::To(_)) && !reply.drained {
-            return Err(LinkError::NotDrained { link, waited: wait });
+            let status = self.status(source, target).await?;
+            return Err(stopped(&link, &status).unwrap_or(LinkError::NotDrained { link, waited: wait }));
         }
         Ok(reply.watermarks.iter().filter_map(final_position).collect())
     }
@@ -203,10 +206,8 @@ impl Links {
                 return Ok(());
             }
             if Instant::now() >= give_up_at {
-                return Err(LinkError::NotDrained {
-                    link: LinkName::between(source, target),
-                    waited: within,
-                });
+                let link = LinkName::between(source, target);
+                return Err(stopped(&link, &reply).unwrap_or(LinkError::NotDrained { link, waited: within }));
             }
             sleep(POLL_EVERY).await;
         }
@@ -255,6 +256,16 @@ fn crossed(reply: &LinkReply, end: &LogEnd) -> bool {
         position.topic == partition.topic.as_str() && position.partition == partition.partition.to_wire()
     });
     end.end == SourceOffset::FIRST || position.is_some_and(|found| found.acknowledged_to >= end.end.to_wire())
+}
+
+/// The first partition that its mirror has stopped, with the reason.
+fn stopped(link: &LinkName, reply: &LinkReply) -> Option<LinkError> {
+    let position = reply.partitions.iter().find(|position| position.state == "stopped")?;
+    Some(LinkError::Stopped {
+        link: link.clone(),
+        partition: format!("{}-{}", position.topic, position.partition),
+        reason: position.stop_reason.clone(),
+    })
 }
 
 fn watermark(end: &LogEnd) -> Watermark {
