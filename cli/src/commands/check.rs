@@ -61,6 +61,7 @@ pub(crate) async fn run(arguments: &CheckArguments, settings: &Settings) -> anyh
             regions.push(check_region(&site, region).await?);
         }
     }
+    tell_same_clusters(&mut regions);
     let report = Report { topology: site.topology.metadata.name.to_string(), regions, embedded };
     match arguments.output {
         Output::Table => print!("{}", report.text()),
@@ -82,6 +83,7 @@ async fn check_region(site: &Site, region: &Region) -> anyhow::Result<RegionChec
         tls: if config.security.tls.is_some() { Step::Good(String::new()) } else { Step::Off },
         sasl: config.security.sasl.as_ref().map_or(Step::Off, |sasl| Step::Good(sasl.mechanism().to_owned())),
         cluster_id: Step::NotReached,
+        found: None,
         roles: Vec::new(),
     };
     let pinned = config.expected_cluster_id.is_some();
@@ -89,6 +91,7 @@ async fn check_region(site: &Site, region: &Region) -> anyhow::Result<RegionChec
         Err(error) => failed(&mut check, &error),
         Ok(cluster) => {
             let id = cluster.cluster_id();
+            check.found = Some(id.clone());
             check.cluster_id = Step::Good(if pinned {
                 format!("{id}, pinned")
             } else {
@@ -102,6 +105,20 @@ async fn check_region(site: &Site, region: &Region) -> anyhow::Result<RegionChec
         }
     }
     Ok(check)
+}
+
+/// Two regions that are one cluster survive nothing, and no link runs between them.
+fn tell_same_clusters(regions: &mut [RegionCheck]) {
+    for at in 1..regions.len() {
+        let (before, from) = regions.split_at_mut(at);
+        let region = &mut from[0];
+        let Some(id) = &region.found else { continue };
+        if let Some(same) = before.iter().find(|other| other.found.as_ref() == Some(id)) {
+            let (this, other) = (&region.region, &same.region);
+            region.cluster_id =
+                Step::Failed(format!("{id} is region {other}'s too: give {this} a cluster of its own"));
+        }
+    }
 }
 
 fn needed(site: &Site, region: &Region, role: Role) -> Vec<Need> {
@@ -267,6 +284,8 @@ async fn topic_names(
 
 #[cfg(test)]
 mod tests {
+    use leeward_model::ClusterId;
+
     use super::*;
 
     fn region() -> RegionCheck {
@@ -277,8 +296,30 @@ mod tests {
             tls: Step::Good(String::new()),
             sasl: Step::Good(String::new()),
             cluster_id: Step::NotReached,
+            found: Some(ClusterId::new("one".to_owned())),
             roles: Vec::new(),
         }
+    }
+
+    #[test]
+    fn two_regions_that_are_one_cluster_are_told() {
+        let mut regions = [region(), RegionCheck { region: "b".to_owned(), ..region() }];
+
+        tell_same_clusters(&mut regions);
+
+        assert_eq!(regions[0].cluster_id, Step::NotReached);
+        let why = "one is region a's too: give b a cluster of its own".to_owned();
+        assert_eq!(regions[1].cluster_id, Step::Failed(why));
+    }
+
+    #[test]
+    fn a_region_that_was_not_reached_has_no_rights_that_are_known() {
+        let report = report_of(RegionCheck { found: None, ..region() });
+
+        let text = report.text();
+
+        assert!(text.contains("rights could not be asked for in 1 of 1 regions"), "{text}");
+        assert!(!text.contains("no right is missing"), "{text}");
     }
 
     fn report_of(region: RegionCheck) -> Report {

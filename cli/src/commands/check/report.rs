@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use leeward_client::Operation;
+use leeward_model::ClusterId;
 use serde::Serialize;
 
 use super::rights::Resource;
@@ -99,6 +100,9 @@ pub(super) struct RegionCheck {
     pub(super) tls: Step,
     pub(super) sasl: Step,
     pub(super) cluster_id: Step,
+    /// The cluster that answered.
+    #[serde(skip)]
+    pub(super) found: Option<ClusterId>,
     pub(super) roles: Vec<RoleRights>,
 }
 
@@ -159,7 +163,12 @@ impl Report {
         for region in &self.embedded {
             line(format!("{}  region {region} is embedded: nothing is asked there", self.topology));
         }
+        let unasked = self.regions.iter().filter(|region| region.found.is_none()).count();
+        if unasked > 0 {
+            line(format!("rights could not be asked for in {unasked} of {} regions", self.regions.len()));
+        }
         line(match self.count(Verdict::Missing) {
+            0 if unasked > 0 => "no right is known to be missing".to_owned(),
             0 => "no right is missing".to_owned(),
             1 => "1 right is missing".to_owned(),
             missing => format!("{missing} rights are missing"),

@@ -20,6 +20,9 @@ const SOURCE_ANSWER_WAIT: Duration = Duration::from_secs(6);
 /// Wait for one connection to the other region. Reached: another is tried.
 const SOURCE_CONNECT_WAIT: Duration = Duration::from_secs(2);
 
+/// Time for answers that are under way when the process stops. Reached: their connections are closed.
+const LAST_ANSWERS_WAIT: Duration = Duration::from_millis(300);
+
 /// Starts the links, and answers for them.
 ///
 /// # Errors
@@ -92,12 +95,16 @@ fn serve(connections: Connections, links: Vec<LinkHandle>) -> Running {
         }
     });
     tasks.close();
+    let answering = served.abort_handle();
     let mut role = Running::new("mirror", async move {
         for link in &links {
             link.shutdown().await;
         }
         stop.cancel();
-        tasks.wait().await;
+        // Who watches the links hears nothing more of them, and does not hang up by itself.
+        if tokio::time::timeout(LAST_ANSWERS_WAIT, tasks.wait()).await.is_err() {
+            answering.abort();
+        }
     });
     let ended = CancellationToken::new();
     let over = ended.clone();
