@@ -166,9 +166,21 @@ pub struct GateResult {
     pub refusal: Option<HeldReason>,
 }
 
-/// Every gate over one snapshot.
+/// Every gate that is asked for, over one snapshot: one that is not would look open.
 pub fn evaluate(config: &Config, evidence: &Evidence) -> Vec<GateResult> {
-    Gate::ALL.into_iter().map(|gate| GateResult { gate, refusal: refusal(config, evidence, gate) }).collect()
+    let asked = Gate::ALL.into_iter().filter(|gate| is_asked(config, *gate));
+    asked.map(|gate| GateResult { gate, refusal: refusal(config, evidence, gate) }).collect()
+}
+
+fn is_asked(config: &Config, gate: Gate) -> bool {
+    let gates = &config.gates;
+    match gate {
+        Gate::NotPaused | Gate::Automation | Gate::Cooldown | Gate::StandbyHealthy => true,
+        Gate::StandbyWritable => gates.standby_writable,
+        Gate::NoPartitionDrift => gates.no_partition_drift,
+        Gate::OffsetsFresh => gates.offsets_max_age.is_some(),
+        Gate::RpoWithinBudget => gates.rpo_max.is_some(),
+    }
 }
 
 /// What the given gates say; the first refusal wins.
