@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod groups;
 mod world;
 
 use std::{collections::BTreeMap, time::Duration};
