@@ -130,3 +130,6 @@ pub const SEAL_COMPARE_MAX: Duration = Duration::from_secs(1);
 
 /// Positions that are compared at a seal before those that the target lacks are written; then the next are.
 pub const COMPARED_TOGETHER_MAX: usize = 500;
+
+/// Time after which a change of a topic that the target refused is tried again.
+pub const REFUSED_AGAIN_AFTER: Duration = Duration::from_secs(30);

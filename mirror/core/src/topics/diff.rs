@@ -14,10 +14,17 @@ const NEVER_COPIED: &[&str] = &[
     "remote.storage.enable",
     "local.retention.ms",
     "local.retention.bytes",
+    // Kafka 4.0 has these no more, and refuses topics that have them (KIP-724, KIP-937).
+    "message.format.version",
+    "message.downconversion.enable",
+    "message.timestamp.difference.max.ms",
 ];
 
 /// A fence sets this to 0; neither the fence nor its removal is copied.
 const FENCE: &str = "max.message.bytes";
+
+/// Record times are kept as they are at the source, whoever stamped them there: each copy is made with this setting.
+pub const KEEPS_TIMES: (&str, &str) = ("message.timestamp.type", "CreateTime");
 
 /// A topic that the link mirrors.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +52,15 @@ pub enum TopicCommand {
     Create { name: TopicName, partitions: u32, configs: BTreeMap<String, String> },
     Grow { name: TopicName, partitions: u32 },
     Configure { name: TopicName, set: BTreeMap<String, String>, unset: Vec<String> },
+}
+
+impl TopicCommand {
+    /// The topic's name at the target.
+    pub fn topic(&self) -> &TopicName {
+        match self {
+            Self::Create { name, .. } | Self::Grow { name, .. } | Self::Configure { name, .. } => name,
+        }
+    }
 }
 
 /// A difference that no command can mend.
@@ -91,11 +107,10 @@ fn copied(configs: &BTreeMap<String, String>) -> impl Iterator<Item = (&String, 
         .filter(|(key, value)| !NEVER_COPIED.contains(&key.as_str()) && (*key != FENCE || *value != "0"))
 }
 
-/// Record times are kept as they are at the source, whoever stamped them there.
 fn created_with(topic: &SourceTopic) -> BTreeMap<String, String> {
     let mut configs: BTreeMap<_, _> =
         copied(&topic.configs).map(|(key, value)| (key.clone(), value.clone())).collect();
-    configs.insert("message.timestamp.type".to_owned(), "CreateTime".to_owned());
+    configs.insert(KEEPS_TIMES.0.to_owned(), KEEPS_TIMES.1.to_owned());
     configs
 }
 
@@ -177,5 +192,15 @@ mod tests {
 
         assert!(commands.is_empty());
         assert_eq!(drifts, [Drift::MorePartitions { name: name("orders"), source: 1, target: 2 }]);
+    }
+
+    #[test]
+    fn settings_that_newer_clusters_refuse_are_not_copied() {
+        let old = [("message.downconversion.enable", "true"), ("message.timestamp.difference.max.ms", "5")];
+
+        let (commands, _) = diff(&[source(1, &old)], &[]);
+
+        let configs = configs(&[("message.timestamp.type", "CreateTime")]);
+        assert_eq!(commands, [TopicCommand::Create { name: name("orders"), partitions: 1, configs }]);
     }
 }
