@@ -8,7 +8,7 @@ use std::{
 };
 
 use leeward_client::{Cluster, ClusterMap, ConfigEntry, ConfigResource, ConfigSource, TopicSelection};
-use leeward_mirror_core::topics::{Refusals, SourceTopic, TargetTopic, TopicCommand, diff};
+use leeward_mirror_core::topics::{LIMITS, Refusals, SourceTopic, TargetTopic, TopicCommand, diff};
 use leeward_model::TopicName;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -57,6 +57,8 @@ type Configs = BTreeMap<String, String>;
 struct Settings {
     /// Overrides.
     source: Configs,
+    /// What of limits is in force at the source.
+    limits: Configs,
     /// Overrides.
     target: Configs,
 }
@@ -140,6 +142,7 @@ impl Follower {
                     id: topic.id?,
                     partitions: u32::try_from(topic.partitions.len()).ok()?,
                     configs: Configs::new(),
+                    limits: Configs::new(),
                     target_name,
                 })
             })
@@ -159,8 +162,8 @@ impl Follower {
                 let settings = self.read_settings(topic, present.is_some()).await?;
                 self.configs.insert(topic.name.clone(), settings);
             }
-            let Settings { source, target } = self.configs[&topic.name].clone();
-            sources.push(SourceTopic { configs: source, ..topic.clone() });
+            let Settings { source, limits, target } = self.configs[&topic.name].clone();
+            sources.push(SourceTopic { configs: source, limits, ..topic.clone() });
             targets.extend(present.map(|present| TargetTopic {
                 name: present.name.clone(),
                 partitions: present.partitions.len() as u32,
@@ -176,12 +179,14 @@ impl Follower {
 
     async fn read_settings(&self, topic: &SourceTopic, is_present: bool) -> Result<Settings, LinkError> {
         let at_source = entries(&self.source, &topic.name).await?;
+        let limit = |key: &&str| Some(((*key).to_owned(), at_source.get(*key)?.value.clone()?));
+        let limits = LIMITS.iter().filter_map(limit).collect();
         let target = if is_present {
             overrides(entries(&self.target, &topic.target_name).await?)
         } else {
             Configs::new()
         };
-        Ok(Settings { source: overrides(at_source), target })
+        Ok(Settings { source: overrides(at_source), limits, target })
     }
 
     /// Topics that were mirrored and have not been there for several looks.

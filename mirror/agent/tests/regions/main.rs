@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod groups;
+mod topics;
 mod world;
 
 use std::{collections::BTreeMap, time::Duration};

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 use leeward_client::{
-    Acks, ClientConfig, Cluster, CommitOffset, CommittedOffset, ConfigResource, FetchFrom, FetchPlan,
-    Fetcher, NewTopic, OffsetSpec, TopicSelection,
+    Acks, ClientConfig, Cluster, CommitOffset, CommittedOffset, ConfigChange, ConfigResource, FetchFrom,
+    FetchPlan, Fetcher, NewTopic, OffsetSpec, TopicSelection,
 };
 use leeward_mirror::{Leave, LinkConfig, LinkHandle, MirrorMetrics};
 use leeward_model::{FencingEpoch, GroupName, PartitionIndex, RegionName, TopicName, TopicPartition};
@@ -90,6 +90,12 @@ impl Region {
     pub(crate) async fn config(&self, name: &str, key: &str) -> Option<String> {
         let resource = ConfigResource::Topic(topic(name));
         self.cluster.describe_configs(&resource, &[key]).await.unwrap().remove(key)?.value
+    }
+
+    pub(crate) async fn configure(&self, name: &str, key: &str, value: &str) {
+        let resource = ConfigResource::Topic(topic(name));
+        let change = ConfigChange::Set(value.to_owned());
+        self.cluster.incremental_alter_configs(&resource, &[(key, change)]).await.unwrap();
     }
 
     /// Writes `value N` for each number, ten to a batch.
@@ -215,6 +221,11 @@ impl Setup {
 
     pub(crate) fn looks_at_groups_every(mut self, every: Duration) -> Self {
         self.config.groups_every = every;
+        self
+    }
+
+    pub(crate) fn looks_at_settings_every(mut self, every: Duration) -> Self {
+        self.config.configs_every = every;
         self
     }
 
