@@ -111,9 +111,13 @@ impl Follower {
     }
 }
 
-/// Whether it is a setting that was refused, and not the change as a whole.
+/// Whether it may be a setting that was refused, and not the change as a whole. Brokers that keep their settings in ZooKeeper call
+/// a value that they do not take a bad request.
 fn refuses_settings(error: &ClusterError) -> bool {
-    matches!(error.code(), Some(ErrorCode::INVALID_CONFIG | ErrorCode::POLICY_VIOLATION))
+    let code = error.code();
+    [ErrorCode::INVALID_CONFIG, ErrorCode::POLICY_VIOLATION, ErrorCode::INVALID_REQUEST]
+        .into_iter()
+        .any(|refusal| code == Some(refusal))
 }
 
 #[cfg(test)]
