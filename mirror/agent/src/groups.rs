@@ -1,17 +1,23 @@
 //! Carries consumer groups' positions over to the target, as soon as the target has what they have read.
 //!
 //! Where the source lets its `__consumer_offsets` be read, each commit is followed as it is written, and looks at all groups are
-//! only a safety net; elsewhere the looks are all there is, and come often.
+//! only a safety net; elsewhere the looks are all there is, and come often. The target forgets positions that stand still, so
+//! these are carried again from time to time.
 
 mod carry;
 mod look;
+mod renew;
 mod tail;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use leeward_client::Cluster;
-use leeward_mirror_core::groups::{Key, Positions};
+use leeward_mirror_core::groups::{Key, Positions, Renewals};
 use leeward_model::{GroupName, SourceOffset, TargetOffset, TopicPartition};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
@@ -21,9 +27,10 @@ use tracing::{info, warn};
 
 use crate::{
     LinkConfig,
+    clock::Clock,
     limits::{
-        CARRY_PAUSE, GROUP_EVENTS_MAX, LOOK_PATIENCE, LOOK_WHILE_TAILING_EVERY, TAIL_AGAIN_AFTER,
-        TAIL_REFUSED_AGAIN_AFTER,
+        CARRY_AGAIN_EVERY, CARRY_PAUSE, GROUP_EVENTS_MAX, LOOK_PATIENCE, LOOK_WHILE_TAILING_EVERY,
+        SEAL_COMPARE_MAX, TAIL_AGAIN_AFTER, TAIL_REFUSED_AGAIN_AFTER,
     },
     metrics::LinkMetrics,
     status::{Board, GroupsFollowed},
@@ -69,6 +76,10 @@ pub(crate) struct Groups {
     positions: Positions,
     open: BTreeMap<Key, Standby>,
     carried: CarriedPositions,
+    /// Positions that were carried, and are to be compared with what the target has.
+    again: BTreeSet<Key>,
+    renewals: Renewals,
+    clock: Clock,
     /// When a position that the target does not have yet was last carried as far as it could be.
     so_far: BTreeMap<Key, Instant>,
     /// The link writes no more: what the target has is all that it gets.
@@ -117,6 +128,9 @@ impl Groups {
             positions: Positions::default(),
             open: BTreeMap::new(),
             carried: CarriedPositions::default(),
+            again: BTreeSet::new(),
+            renewals: Renewals::every(CARRY_AGAIN_EVERY),
+            clock: Clock::start(),
             so_far: BTreeMap::new(),
             finishing: false,
             standings,
@@ -137,6 +151,7 @@ impl Groups {
         let mut carry_due = Instant::now();
         loop {
             self.begin_what_is_due();
+            self.renew(self.clock.now());
             let wake = self.next_wake(carry_due);
             let wait_for_records = self.open.values().any(|standby| standby.waits_for_records());
             tokio::select! {
@@ -157,7 +172,8 @@ impl Groups {
         }
     }
 
-    /// Once more, at the end: for at most `within` reads what the source says last, then carries over.
+    /// Once more, at the end: for at most `within` reads what the source says last, then carries over what has moved. What stands
+    /// still is compared with what the target has, which may have lost it.
     pub(crate) async fn finish(&mut self, within: Duration) {
         if !within.is_zero() {
             // In an emergency nobody may be there to say it.
@@ -168,8 +184,13 @@ impl Groups {
             self.take(event);
         }
         self.finishing = true;
+        let resting: Vec<_> =
+            self.carried.keys().filter(|key| !self.open.contains_key(*key)).cloned().collect();
+        self.again.extend(self.carried.keys().cloned());
         self.open.values_mut().for_each(|standby| *standby = Standby::Due);
         self.carry().await;
+        // What is not compared in time stays as it was carried last.
+        let _ = timeout(SEAL_COMPARE_MAX, self.compare(resting)).await;
     }
 
     async fn look_for_the_last_time(&mut self) {
@@ -329,7 +350,8 @@ impl Groups {
         let look = if self.looking { None } else { Some(self.look_due) };
         let tail = if self.tail.is_some() { None } else { Some(self.tail_due) };
         let carry = self.next_due(Instant::now()).map(|due| due.max(carry_due));
-        let wakes = [look, tail, carry];
+        let renewal = self.renewals.next().map(|due| Instant::now() + due.since(self.clock.now()));
+        let wakes = [look, tail, carry, renewal];
         wakes.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + LOOK_WHILE_TAILING_EVERY)
     }
 }

@@ -119,3 +119,17 @@ pub const TAIL_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Wait before the log of commits is followed again after it was refused or could not be read.
 pub const TAIL_REFUSED_AGAIN_AFTER: Duration = Duration::from_secs(30);
+
+/// Time within which each position is carried again though it stands still: far below the time after which a target forgets the
+/// positions of a group without members (`offsets.retention.minutes`, 7 days by default).
+pub const CARRY_AGAIN_EVERY: Duration = Duration::from_secs(3600);
+
+/// Time that comparing positions that stand still with the target's may take at a seal; then the rest of them stays as it was carried
+/// last. Whoever fails over waits for it.
+pub const SEAL_COMPARE_MAX: Duration = Duration::from_secs(1);
+
+/// Positions that are compared at a seal before those that the target lacks are written; then the next are.
+pub const COMPARED_TOGETHER_MAX: usize = 500;
+
+/// Time after which a change of a topic that the target refused is tried again.
+pub const REFUSED_AGAIN_AFTER: Duration = Duration::from_secs(30);

@@ -1,25 +1,25 @@
 //! Keeps the target's topics as the source's: made, grown, set up alike. Tells the link's task which ones both sides have.
 
+mod changes;
+
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
-use leeward_client::{
-    Cluster, ClusterMap, ConfigChange, ConfigResource, ConfigSource, NewTopic, TopicSelection,
-};
-use leeward_mirror_core::topics::{SourceTopic, TargetTopic, TopicCommand, diff};
+use leeward_client::{Cluster, ClusterMap, ConfigEntry, ConfigResource, ConfigSource, TopicSelection};
+use leeward_mirror_core::topics::{LIMITS, Refusals, SourceTopic, TargetTopic, TopicCommand, diff};
 use leeward_model::TopicName;
-use leeward_wire::ErrorCode;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
     LinkConfig, LinkError,
+    clock::Clock,
     heartbeat::{ensure_topic, heartbeat_topic_of},
     input::{Input, MirroredTopic},
-    limits::{ADMIN_WAIT_MAX, DISCOVER_EVERY, MISSING_LOOKS_MAX},
+    limits::{DISCOVER_EVERY, MISSING_LOOKS_MAX, REFUSED_AGAIN_AFTER},
     status::PartitionDrift,
 };
 
@@ -31,15 +31,7 @@ pub(crate) async fn follow(
     inputs: mpsc::Sender<Input>,
     stop: CancellationToken,
 ) {
-    let mut follower = Follower {
-        heartbeats: heartbeat_topic_of(&config.name).topic,
-        config,
-        source,
-        target,
-        configs: HashMap::new(),
-        configs_due: Instant::now(),
-        missing: HashMap::new(),
-    };
+    let mut follower = Follower::new(config, source, target);
     while !stop.is_cancelled() {
         match follower.look().await {
             Ok(found) => {
@@ -60,19 +52,46 @@ pub(crate) async fn follow(
 
 type Configs = BTreeMap<String, String>;
 
+/// The settings of a topic at the source, and of its copy, as they were last read.
+#[derive(Clone, Default)]
+struct Settings {
+    /// Overrides.
+    source: Configs,
+    /// What of limits is in force at the source.
+    limits: Configs,
+    /// Overrides.
+    target: Configs,
+}
+
 struct Follower {
     config: Arc<LinkConfig>,
     source: Cluster,
     target: Cluster,
     heartbeats: TopicName,
-    /// Overrides of source topics, and of their copies, as they were last read.
-    configs: HashMap<TopicName, (Configs, Configs)>,
+    /// By the topic's name at the source.
+    configs: HashMap<TopicName, Settings>,
     configs_due: Instant,
     /// Mirrored topics that were not there lately, and how often.
     missing: HashMap<TopicName, u32>,
+    refusals: Refusals,
+    clock: Clock,
 }
 
 impl Follower {
+    fn new(config: Arc<LinkConfig>, source: Cluster, target: Cluster) -> Self {
+        Self {
+            heartbeats: heartbeat_topic_of(&config.name).topic,
+            config,
+            source,
+            target,
+            configs: HashMap::new(),
+            configs_due: Instant::now(),
+            missing: HashMap::new(),
+            refusals: Refusals::new(REFUSED_AGAIN_AFTER),
+            clock: Clock::start(),
+        }
+    }
+
     async fn look(&mut self) -> Result<Vec<Input>, LinkError> {
         let mut at_source = self.source.metadata(TopicSelection::All).await?;
         if !at_source.topics.contains_key(&self.heartbeats) {
@@ -86,12 +105,13 @@ impl Follower {
             self.configs_due = Instant::now() + self.config.configs_every;
         }
         let commands = self.compare(&wanted, &at_target).await?;
-        let changed = !commands.is_empty();
+        let changed: BTreeSet<_> = commands.iter().map(|command| command.topic().clone()).collect();
         for command in commands {
             self.carry_out(command).await;
         }
-        if changed {
-            self.configs.clear();
+        if !changed.is_empty() {
+            let read_again = wanted.iter().filter(|topic| changed.contains(&topic.target_name));
+            read_again.for_each(|topic| drop(self.configs.remove(&topic.name)));
             at_target = self.target.metadata(TopicSelection::All).await?;
         }
         let mut inputs = self.deleted(&at_source);
@@ -122,6 +142,7 @@ impl Follower {
                     id: topic.id?,
                     partitions: u32::try_from(topic.partitions.len()).ok()?,
                     configs: Configs::new(),
+                    limits: Configs::new(),
                     target_name,
                 })
             })
@@ -138,55 +159,34 @@ impl Follower {
         for topic in wanted {
             let present = at_target.topics.get(&topic.target_name);
             if !self.configs.contains_key(&topic.name) {
-                let at_source = overrides(&self.source, &topic.name).await?;
-                let there = match present {
-                    Some(_) => overrides(&self.target, &topic.target_name).await?,
-                    None => Configs::new(),
-                };
-                self.configs.insert(topic.name.clone(), (at_source, there));
+                let settings = self.read_settings(topic, present.is_some()).await?;
+                self.configs.insert(topic.name.clone(), settings);
             }
-            let (at_source, there) = self.configs[&topic.name].clone();
-            sources.push(SourceTopic { configs: at_source, ..topic.clone() });
+            let Settings { source, limits, target } = self.configs[&topic.name].clone();
+            sources.push(SourceTopic { configs: source, limits, ..topic.clone() });
             targets.extend(present.map(|present| TargetTopic {
                 name: present.name.clone(),
                 partitions: present.partitions.len() as u32,
-                configs: there,
+                configs: target,
             }));
         }
         let (commands, drifts) = diff(&sources, &targets);
         for drift in drifts {
             info!(link = %self.config.name, ?drift, "target differs");
         }
-        Ok(commands)
+        Ok(self.refusals.leave_out(commands, self.clock.now()))
     }
 
-    async fn carry_out(&self, command: TopicCommand) {
-        let outcome = match &command {
-            TopicCommand::Create { name, partitions, configs } => {
-                let new = NewTopic {
-                    name: name.clone(),
-                    partitions: i32::try_from(*partitions).unwrap_or(i32::MAX),
-                    replication_factor: self.config.replication_factor,
-                    configs: configs.clone(),
-                };
-                self.target.create_topic(&new, ADMIN_WAIT_MAX).await
-            }
-            TopicCommand::Grow { name, partitions } => {
-                let count = i32::try_from(*partitions).unwrap_or(i32::MAX);
-                self.target.create_partitions(name, count, ADMIN_WAIT_MAX).await
-            }
-            TopicCommand::Configure { name, set, unset } => {
-                let set = set.iter().map(|(key, value)| (key.as_str(), ConfigChange::Set(value.clone())));
-                let unset = unset.iter().map(|key| (key.as_str(), ConfigChange::Delete));
-                let changes: Vec<_> = set.chain(unset).collect();
-                self.target.incremental_alter_configs(&ConfigResource::Topic(name.clone()), &changes).await
-            }
+    async fn read_settings(&self, topic: &SourceTopic, is_present: bool) -> Result<Settings, LinkError> {
+        let at_source = entries(&self.source, &topic.name).await?;
+        let limit = |key: &&str| Some(((*key).to_owned(), at_source.get(*key)?.value.clone()?));
+        let limits = LIMITS.iter().filter_map(limit).collect();
+        let target = if is_present {
+            overrides(entries(&self.target, &topic.target_name).await?)
+        } else {
+            Configs::new()
         };
-        match outcome {
-            Ok(()) => info!(link = %self.config.name, ?command, "target changed"),
-            Err(error) if error.code() == Some(ErrorCode::TOPIC_ALREADY_EXISTS) => {}
-            Err(error) => warn!(link = %self.config.name, ?command, %error, "target refuses a change"),
-        }
+        Ok(Settings { source: overrides(at_source), limits, target })
     }
 
     /// Topics that were mirrored and have not been there for several looks.
@@ -225,9 +225,12 @@ fn drift(topic: &SourceTopic, at_target: &ClusterMap) -> Option<PartitionDrift> 
     })
 }
 
+async fn entries(cluster: &Cluster, topic: &TopicName) -> Result<BTreeMap<String, ConfigEntry>, LinkError> {
+    Ok(cluster.describe_configs(&ConfigResource::Topic(topic.clone()), &[]).await?)
+}
+
 /// The settings that a topic has of its own.
-async fn overrides(cluster: &Cluster, topic: &TopicName) -> Result<Configs, LinkError> {
-    let entries = cluster.describe_configs(&ConfigResource::Topic(topic.clone()), &[]).await?;
+fn overrides(entries: BTreeMap<String, ConfigEntry>) -> Configs {
     let own = entries.into_iter().filter(|(_, entry)| entry.source == ConfigSource::Topic);
-    Ok(own.filter_map(|(key, entry)| entry.value.map(|value| (key, value))).collect())
+    own.filter_map(|(key, entry)| entry.value.map(|value| (key, value))).collect()
 }

@@ -3,12 +3,14 @@
 mod commits;
 mod decision;
 mod positions;
+mod renewals;
 
 use leeward_model::{GroupName, SourceOffset, TopicPartition};
 
 pub use commits::{Commit, CommitReader, Unreadable};
 pub use decision::{Carried, Decision, Occupancy, Question, SkipReason, decide};
 pub use positions::{Look, Positions};
+pub use renewals::Renewals;
 
 /// Whose position, and in which partition of the source.
 pub type Key = (GroupName, TopicPartition);

@@ -119,12 +119,13 @@ impl Groups {
     /// The group has read all that the target has, so that nothing is skipped there; and a group that commits faster than the
     /// link copies would otherwise never get a position.
     fn waits_for_records(&mut self, key: &Key, position: &Position, replicated_to: SourceOffset) -> bool {
-        let carried = self.carried.get(key);
-        let target = carried.map(|carried| carried.target);
+        let end = Position { source: replicated_to, metadata: position.metadata.clone() };
+        let stands_still = self.stands_still(key, &end);
+        let target = self.carried.get(key).map(|given| given.carried.target);
         self.show(key, position, target, "waiting");
         let now = Instant::now();
         let standby = match self.so_far.get(key).map(|last| *last + SO_FAR_AGAIN_AFTER) {
-            _ if carried.is_some_and(|carried| carried.source == replicated_to) => Standby::Records,
+            _ if stands_still => Standby::Records,
             Some(again) if now < again && !self.finishing => Standby::RecordsUntil(again),
             Some(_) | None => {
                 self.so_far.insert(key.clone(), now);
@@ -171,16 +172,26 @@ impl Groups {
             let Some(position) = self.positions.get(&key).cloned() else {
                 self.open.remove(&key);
                 self.so_far.remove(&key);
+                self.again.remove(&key);
                 self.standings.lock().remove(&key);
                 continue;
             };
-            if self.carried.get(&key).is_some_and(|carried| carried.source == position.source) {
+            if self.stands_still(&key, &position) {
                 self.open.remove(&key);
+                let target = self.carried.get(&key).map(|given| given.carried.target);
+                self.show(&key, &position, target, "committed");
             } else {
                 due.push((key, position));
             }
         }
         due
+    }
+
+    /// Whether the target was given just that position, and need not be looked at again.
+    fn stands_still(&self, key: &Key, position: &Position) -> bool {
+        let same =
+            |given: &Given| given.carried.source == position.source && given.metadata == position.metadata;
+        self.carried.get(key).is_some_and(same) && !self.again.contains(key)
     }
 
     async fn translate(&self, due: &[(Key, Position)]) -> Option<Vec<Option<Translation<TargetOffset>>>> {
@@ -227,15 +238,17 @@ impl Groups {
 
     fn decide(&mut self, wanted: Wanted, there: &AtTarget) -> Option<Move> {
         let Wanted { key, at, position, source, translation } = wanted;
+        let committed = there.positions.get(&at);
+        let differs = committed.is_some_and(|committed| committed.metadata != position.metadata);
+        // At a seal only what is not right is written: it ends the sooner.
+        let renewed = self.again.contains(&key) && !self.finishing;
         let question = Question {
             source,
             translation,
-            carried: self.carried.get(&key).copied(),
-            at_target: there
-                .positions
-                .get(&at)
-                .and_then(|committed| TargetOffset::from_wire(committed.offset)),
+            carried: self.carried.get(&key).map(|given| given.carried),
+            at_target: committed.and_then(|committed| TargetOffset::from_wire(committed.offset)),
             occupancy: there.occupancy,
+            anew: differs || renewed,
         };
         match decide(question) {
             Decision::Commit(target) => return Some(Move { key, at, position, source, target }),
@@ -311,7 +324,9 @@ impl Groups {
 
     /// Notes what the target has of a position now; where that is not all of it, the rest stays open.
     fn note_carried(&mut self, key: &Key, position: &Position, carried: Carried) {
-        self.carried.insert(key.clone(), carried);
+        self.carried.insert(key.clone(), Given { carried, metadata: position.metadata.clone() });
+        self.again.remove(key);
+        self.renewals.carried(&key.0, self.clock.now());
         if carried.source == position.source {
             self.open.remove(key);
             self.so_far.remove(key);
@@ -376,5 +391,11 @@ fn has_members(error: &ClusterError) -> bool {
     )
 }
 
+/// A position as the target was given it.
+pub(super) struct Given {
+    carried: Carried,
+    metadata: String,
+}
+
 /// What the link committed, by position.
-pub(super) type CarriedPositions = HashMap<Key, Carried>;
+pub(super) type CarriedPositions = HashMap<Key, Given>;

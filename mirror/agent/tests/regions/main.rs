@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod made_again;
+mod groups;
+mod topics;
 mod world;
 
 use std::{collections::BTreeMap, time::Duration};

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 use leeward_client::{
-    Acks, ClientConfig, Cluster, CommitOffset, ConfigResource, FetchFrom, FetchPlan, Fetcher, NewTopic,
-    OffsetSpec, TopicSelection,
+    Acks, ClientConfig, Cluster, CommitOffset, CommittedOffset, ConfigChange, ConfigResource, FetchFrom,
+    FetchPlan, Fetcher, NewTopic, OffsetSpec, TopicSelection,
 };
 use leeward_mirror::{Leave, LinkConfig, LinkHandle, MirrorMetrics};
 use leeward_model::{FencingEpoch, GroupName, PartitionIndex, RegionName, TopicName, TopicPartition};
@@ -92,6 +92,12 @@ impl Region {
         self.cluster.describe_configs(&resource, &[key]).await.unwrap().remove(key)?.value
     }
 
+    pub(crate) async fn configure(&self, name: &str, key: &str, value: &str) {
+        let resource = ConfigResource::Topic(topic(name));
+        let change = ConfigChange::Set(value.to_owned());
+        self.cluster.incremental_alter_configs(&resource, &[(key, change)]).await.unwrap();
+    }
+
     /// Writes `value N` for each number, ten to a batch.
     pub(crate) async fn produce(&self, name: &str, index: i32, numbers: Range<usize>) {
         let numbers: Vec<_> = numbers.collect();
@@ -128,14 +134,34 @@ impl Region {
     }
 
     pub(crate) async fn commit(&self, group: &str, name: &str, index: i32, offset: i64) {
-        let offsets = [(partition(name, index), CommitOffset::at(offset))];
+        self.commit_with(group, name, index, (offset, "")).await;
+    }
+
+    /// Commits an offset together with metadata.
+    pub(crate) async fn commit_with(&self, group: &str, name: &str, index: i32, at: (i64, &str)) {
+        let commit = CommitOffset { metadata: at.1.to_owned(), ..CommitOffset::at(at.0) };
+        let offsets = [(partition(name, index), commit)];
         let outcome = self.cluster.commit_offsets(&GroupName::new(group), &offsets).await.unwrap();
         assert!(outcome.values().all(Result::is_ok));
     }
 
+    /// Forgets a group with its positions, as when its retention is over.
+    pub(crate) async fn lose_group(&self, group: &str) {
+        let outcomes = self.cluster.delete_groups(&[GroupName::new(group)]).await;
+        assert!(outcomes.values().all(Result::is_ok));
+    }
+
     pub(crate) async fn committed(&self, group: &str, name: &str, index: i32) -> Option<i64> {
-        let offsets = self.cluster.fetch_offsets(&GroupName::new(group), None).await.unwrap();
-        offsets.get(&partition(name, index)).map(|committed| committed.offset)
+        self.position(group, name, index).await.map(|committed| committed.offset)
+    }
+
+    pub(crate) async fn metadata(&self, group: &str, name: &str, index: i32) -> Option<String> {
+        self.position(group, name, index).await.map(|committed| committed.metadata)
+    }
+
+    async fn position(&self, group: &str, name: &str, index: i32) -> Option<CommittedOffset> {
+        let mut offsets = self.cluster.fetch_offsets(&GroupName::new(group), None).await.unwrap();
+        offsets.remove(&partition(name, index))
     }
 }
 
@@ -195,6 +221,11 @@ impl Setup {
 
     pub(crate) fn looks_at_groups_every(mut self, every: Duration) -> Self {
         self.config.groups_every = every;
+        self
+    }
+
+    pub(crate) fn looks_at_settings_every(mut self, every: Duration) -> Self {
+        self.config.configs_every = every;
         self
     }
 

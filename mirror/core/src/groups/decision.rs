@@ -36,6 +36,8 @@ pub struct Question {
     /// The group's position at the target.
     pub at_target: Option<TargetOffset>,
     pub occupancy: Occupancy,
+    /// The position is written even where it is the right one already: its time there is to begin anew, or its metadata differ.
+    pub anew: bool,
 }
 
 /// What to do about one group and partition.
@@ -74,7 +76,8 @@ pub fn decide(question: Question) -> Decision {
         Translation::Exact(target) | Translation::NotThere(NotThere::BeforeStart { target, .. }) => target,
         Translation::NotThere(reason) => return Decision::Wait(reason),
     };
-    if question.at_target == Some(wanted) {
+    let writable = question.occupancy == Occupancy::Vacant;
+    if question.at_target == Some(wanted) && !(question.anew && writable) {
         return Decision::Done(wanted);
     }
     match question.occupancy {
@@ -114,6 +117,7 @@ mod tests {
             carried: None,
             at_target: at_target.map(target),
             occupancy: Occupancy::Vacant,
+            anew: false,
         }
     }
 
@@ -143,6 +147,35 @@ mod tests {
         let rewound = Question { carried, ..question(10, Some(15)) };
 
         assert_eq!(decide(rewound), Decision::Commit(target(10)));
+    }
+
+    #[test]
+    fn a_position_that_the_target_has_is_written_anew_where_that_is_wanted() {
+        let anew = Question { anew: true, ..question(10, Some(10)) };
+
+        assert_eq!(decide(question(10, Some(10))), Decision::Done(target(10)));
+        assert_eq!(decide(anew), Decision::Commit(target(10)));
+    }
+
+    #[test]
+    fn a_position_that_the_target_has_lost_is_written_again() {
+        let carried = Some(Carried { source: source(10), target: target(10) });
+        let lost = Question { carried, ..question(10, None) };
+
+        assert_eq!(decide(lost), Decision::Commit(target(10)));
+    }
+
+    #[test]
+    fn a_group_that_has_gone_on_at_the_target_is_not_written_anew() {
+        let carried = Some(Carried { source: source(10), target: target(10) });
+        let gone_on = Question { carried, anew: true, ..question(10, Some(15)) };
+        let live = Question { occupancy: Occupancy::Live, ..gone_on };
+        let live_at_the_same = Question { at_target: Some(target(10)), ..live };
+
+        let (at_target, wanted) = (target(15), target(10));
+        assert_eq!(decide(gone_on), Decision::Skip(SkipReason::TargetAhead { at_target, wanted }));
+        assert_eq!(decide(live), Decision::Skip(SkipReason::TargetLive));
+        assert_eq!(decide(live_at_the_same), Decision::Done(target(10)));
     }
 
     #[test]

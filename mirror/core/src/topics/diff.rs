@@ -14,10 +14,21 @@ const NEVER_COPIED: &[&str] = &[
     "remote.storage.enable",
     "local.retention.ms",
     "local.retention.bytes",
+    // Kafka 4.0 has these no more, and refuses topics that have them (KIP-724, KIP-937).
+    "message.format.version",
+    "message.downconversion.enable",
+    "message.timestamp.difference.max.ms",
 ];
 
 /// A fence sets this to 0; neither the fence nor its removal is copied.
 const FENCE: &str = "max.message.bytes";
+
+/// What a topic's records may be. Where the source's brokers allow more than the target's, somebody has to raise these on the copy
+/// for the mirror to go on.
+pub const LIMITS: &[&str] = &[FENCE, "message.timestamp.after.max.ms", "message.timestamp.before.max.ms"];
+
+/// Record times are kept as they are at the source, whoever stamped them there: each copy is made with this setting.
+pub const KEEPS_TIMES: (&str, &str) = ("message.timestamp.type", "CreateTime");
 
 /// A topic that the link mirrors.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +38,8 @@ pub struct SourceTopic {
     pub partitions: u32,
     /// Settings that the topic overrides.
     pub configs: BTreeMap<String, String>,
+    /// The values of its [`LIMITS`] that are in force, whoever set them.
+    pub limits: BTreeMap<String, String>,
     /// What the topic is to be called at the target.
     pub target_name: TopicName,
 }
@@ -45,6 +58,15 @@ pub enum TopicCommand {
     Create { name: TopicName, partitions: u32, configs: BTreeMap<String, String> },
     Grow { name: TopicName, partitions: u32 },
     Configure { name: TopicName, set: BTreeMap<String, String>, unset: Vec<String> },
+}
+
+impl TopicCommand {
+    /// The topic's name at the target.
+    pub fn topic(&self) -> &TopicName {
+        match self {
+            Self::Create { name, .. } | Self::Grow { name, .. } | Self::Configure { name, .. } => name,
+        }
+    }
 }
 
 /// A difference that no command can mend.
@@ -91,11 +113,10 @@ fn copied(configs: &BTreeMap<String, String>) -> impl Iterator<Item = (&String, 
         .filter(|(key, value)| !NEVER_COPIED.contains(&key.as_str()) && (*key != FENCE || *value != "0"))
 }
 
-/// Record times are kept as they are at the source, whoever stamped them there.
 fn created_with(topic: &SourceTopic) -> BTreeMap<String, String> {
     let mut configs: BTreeMap<_, _> =
         copied(&topic.configs).map(|(key, value)| (key.clone(), value.clone())).collect();
-    configs.insert("message.timestamp.type".to_owned(), "CreateTime".to_owned());
+    configs.insert(KEEPS_TIMES.0.to_owned(), KEEPS_TIMES.1.to_owned());
     configs
 }
 
@@ -109,11 +130,23 @@ fn configure(topic: &SourceTopic, present: &TargetTopic) -> Option<TopicCommand>
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     let unset: Vec<_> = copied(&present.configs)
-        .filter(|(key, _)| ours(key) && !topic.configs.contains_key(*key))
+        .filter(|(key, value)| {
+            ours(key) && !topic.configs.contains_key(*key) && !is_raised(topic, key, value)
+        })
         .map(|(key, _)| key.clone())
         .collect();
     let changed = !set.is_empty() || !unset.is_empty();
     changed.then(|| TopicCommand::Configure { name: topic.target_name.clone(), set, unset })
+}
+
+/// Whether a limit of the copy's own lets everything pass that the source takes. Our own topics nobody raises by hand.
+fn is_raised(topic: &SourceTopic, key: &str, value: &str) -> bool {
+    if topic.name.is_internal() || !LIMITS.contains(&key) {
+        return false;
+    }
+    let number = |value: &str| value.parse::<i64>().ok();
+    let Some(at_source) = topic.limits.get(key) else { return true };
+    number(value).zip(number(at_source)).is_some_and(|(copy, source)| copy >= source)
 }
 
 #[cfg(test)]
@@ -134,6 +167,7 @@ mod tests {
             id: TopicId::from_wire([1; 16]).unwrap(),
             partitions,
             configs: configs(pairs),
+            limits: configs(&[("max.message.bytes", "1048588")]),
             target_name: name("orders"),
         }
     }
@@ -177,5 +211,55 @@ mod tests {
 
         assert!(commands.is_empty());
         assert_eq!(drifts, [Drift::MorePartitions { name: name("orders"), source: 1, target: 2 }]);
+    }
+
+    #[test]
+    fn settings_that_newer_clusters_refuse_are_not_copied() {
+        let old = [("message.downconversion.enable", "true"), ("message.timestamp.difference.max.ms", "5")];
+
+        let (commands, _) = diff(&[source(1, &old)], &[]);
+
+        let configs = configs(&[("message.timestamp.type", "CreateTime")]);
+        assert_eq!(commands, [TopicCommand::Create { name: name("orders"), partitions: 1, configs }]);
+    }
+
+    #[test]
+    fn a_limit_that_was_raised_on_the_copy_stays() {
+        let raised =
+            [("max.message.bytes", "5000000"), ("message.timestamp.after.max.ms", "9223372036854775807")];
+
+        let (commands, _) = diff(&[source(1, &[])], &[target(1, &raised)]);
+
+        assert_eq!(commands, []);
+    }
+
+    #[test]
+    fn a_limit_of_the_copy_that_the_source_may_exceed_is_unset() {
+        let (commands, _) = diff(&[source(1, &[])], &[target(1, &[("max.message.bytes", "1000")])]);
+
+        let (set, unset) = (BTreeMap::new(), vec!["max.message.bytes".to_owned()]);
+        assert_eq!(commands, [TopicCommand::Configure { name: name("orders"), set, unset }]);
+    }
+
+    #[test]
+    fn a_limit_that_is_the_sources_own_is_copied_over_a_raised_one() {
+        let at_source = source(1, &[("max.message.bytes", "2000000")]);
+
+        let (commands, _) = diff(&[at_source], &[target(1, &[("max.message.bytes", "5000000")])]);
+
+        let (set, unset) = (configs(&[("max.message.bytes", "2000000")]), Vec::new());
+        assert_eq!(commands, [TopicCommand::Configure { name: name("orders"), set, unset }]);
+    }
+
+    #[test]
+    fn what_a_fence_exempted_our_own_topic_with_is_unset_after_it() {
+        let own = name("__leeward_heartbeat.a-to-b");
+        let at_source = SourceTopic { name: own.clone(), target_name: own.clone(), ..source(1, &[]) };
+        let copy = TargetTopic { name: own.clone(), ..target(1, &[("max.message.bytes", "1048588")]) };
+
+        let (commands, _) = diff(&[at_source], &[copy]);
+
+        let (set, unset) = (BTreeMap::new(), vec!["max.message.bytes".to_owned()]);
+        assert_eq!(commands, [TopicCommand::Configure { name: own, set, unset }]);
     }
 }
