@@ -123,6 +123,10 @@ fn table(reply: &LinkReply) -> String {
         let (source, target) = (drift.source_partitions, drift.target_partitions);
         text += &format!("{}: {source} partitions at the source, {target} at the target\n", drift.topic);
     }
+    for refused in &reply.refusals {
+        let (topic, change, reason) = (&refused.target_topic, &refused.change, &refused.reason);
+        text += &format!("{topic}: the target refuses {change}: {reason}\n");
+    }
     let mut partitions = Table::new();
     partitions.load_style(NOTHING).set_header([
         "PARTITION",
@@ -178,6 +182,11 @@ fn as_json(reply: &LinkReply) -> serde_json::Value {
             "topic": drift.topic,
             "sourcePartitions": drift.source_partitions,
             "targetPartitions": drift.target_partitions,
+        })).collect::<Vec<_>>(),
+        "refusals": reply.refusals.iter().map(|refused| json!({
+            "targetTopic": refused.target_topic,
+            "change": refused.change,
+            "reason": refused.reason,
         })).collect::<Vec<_>>(),
         "partitions": reply.partitions.iter().map(|partition| json!({
             "topic": partition.topic,

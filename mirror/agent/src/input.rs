@@ -6,13 +6,15 @@ use leeward_model::{PartitionIndex, SourceOffset, TargetOffset, TopicId, TopicNa
 use leeward_wire::ErrorCode;
 use tokio::sync::oneshot;
 
-use crate::{status::PartitionDrift, store::StoredPartition};
+use crate::{
+    status::{PartitionDrift, RefusedChange},
+    store::StoredPartition,
+};
 
 /// Partitions are named as they are at the source.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// What both sides have, and which topics have another number of partitions at the target.
-    Topics(Vec<MirroredTopic>, Vec<PartitionDrift>),
+    Topics(ComparedTopics),
     TopicDeleted(TopicName),
     Opened {
         partition: TopicPartition,
@@ -75,6 +77,14 @@ pub(crate) enum Outcome {
     Refused(ErrorCode),
     /// The connection that it was sent on is gone, or it was never sent.
     Unanswered,
+}
+
+/// What a comparison of both sides' topics found.
+#[derive(Debug)]
+pub(crate) struct ComparedTopics {
+    pub(crate) mirrored: Vec<MirroredTopic>,
+    pub(crate) drifts: Vec<PartitionDrift>,
+    pub(crate) refusals: Vec<RefusedChange>,
 }
 
 /// A topic that both sides have.

@@ -31,11 +31,12 @@ pub use groups::GroupStanding;
 pub use leeward_mirror_core::{
     map::{NotThere, Translation},
     partition::{Cursors, GapPolicy, Notice, Standing, StopReason},
-    topics::Naming,
+    topics::{Change, Naming},
 };
 pub use link::{LinkHandle, SealReport};
 pub use metrics::MirrorMetrics;
 pub use service::LinkService;
 pub use status::{
-    GroupsFollowed, LinkEvent, LinkState, LinkStatus, PartitionDrift, PartitionStatus, Watermark,
+    GroupsFollowed, LinkEvent, LinkState, LinkStatus, PartitionDrift, PartitionStatus, RefusedChange,
+    Watermark,
 };

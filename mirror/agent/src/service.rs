@@ -13,7 +13,8 @@ use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    GroupStanding, Leave, LinkError, LinkHandle, PartitionDrift, PartitionStatus, Watermark, clock::wall,
+    GroupStanding, Leave, LinkError, LinkHandle, PartitionDrift, PartitionStatus, RefusedChange, Watermark,
+    clock::wall,
 };
 
 /// Answers for the links of a process.
@@ -127,6 +128,14 @@ fn drift(drift: &PartitionDrift) -> wire::PartitionDrift {
     }
 }
 
+fn refusal(refused: &RefusedChange) -> wire::RefusedChange {
+    wire::RefusedChange {
+        target_topic: refused.topic.to_string(),
+        change: refused.change.to_string(),
+        reason: refused.reason.clone(),
+    }
+}
+
 fn reply(link: &LinkHandle) -> wire::LinkReply {
     let status = link.status();
     let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
@@ -142,6 +151,7 @@ fn reply(link: &LinkHandle) -> wire::LinkReply {
         partitions: status.partitions.iter().map(position).collect(),
         topics_compared: status.drifts.is_some(),
         drifts: status.drifts.iter().flatten().map(drift).collect(),
+        refusals: status.refusals.iter().map(refusal).collect(),
         groups_by: status.groups.name().to_owned(),
         groups_why: status.groups.why().to_owned(),
         failure: status.failure.unwrap_or_default(),

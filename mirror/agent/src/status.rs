@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use leeward_mirror_core::partition::{Notice, Standing};
+use leeward_mirror_core::{
+    partition::{Notice, Standing},
+    topics::Change,
+};
 use leeward_model::{FencingEpoch, SourceOffset, TargetOffset, TopicId, TopicName, TopicPartition, WallTime};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -85,6 +88,16 @@ pub struct PartitionDrift {
     pub target: u32,
 }
 
+/// A change of a topic that the target refuses: the copy goes without it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedChange {
+    /// As the target calls it.
+    pub topic: TopicName,
+    pub change: Change,
+    /// In the broker's words.
+    pub reason: String,
+}
+
 /// A link as it stands.
 #[derive(Clone, Debug, Default)]
 pub struct LinkStatus {
@@ -95,6 +108,7 @@ pub struct LinkStatus {
     pub partitions: Vec<PartitionStatus>,
     /// `None` until both sides' topics were compared.
     pub drifts: Option<Vec<PartitionDrift>>,
+    pub refusals: Vec<RefusedChange>,
     pub groups: GroupsFollowed,
     pub failure: Option<String>,
 }

@@ -27,7 +27,7 @@ use crate::{
     LinkConfig,
     clock::{Clock, wall},
     heartbeat::{Heartbeats, heartbeat_topic_of},
-    input::{Input, Outcome, Produced},
+    input::{ComparedTopics, Input, Outcome, Produced},
     limits::{BEAT, DARK_AFTER, PARTITION_QUEUED_BYTES_MAX, QUEUED_BYTES_MAX},
     metrics::LinkMetrics,
     sink::{Outgoing, Sinks},
@@ -184,10 +184,13 @@ impl Task {
 
     fn take(&mut self, input: Input) {
         match input {
-            Input::Topics(topics, drifts) => {
+            Input::Topics(ComparedTopics { mirrored, drifts, refusals }) => {
                 self.source_answered = Instant::now();
-                self.parts.board.status.lock().drifts = Some(drifts);
-                for topic in &topics {
+                let mut status = self.parts.board.status.lock();
+                status.drifts = Some(drifts);
+                status.refusals = refusals;
+                drop(status);
+                for topic in &mirrored {
                     self.take_topic(topic);
                 }
             }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use leeward_client::{Cluster, ClusterMap, ConfigEntry, ConfigResource, ConfigSource, TopicSelection};
-use leeward_mirror_core::topics::{LIMITS, Refusals, SourceTopic, TargetTopic, TopicCommand, diff};
+use leeward_mirror_core::topics::{Change, LIMITS, Refusals, SourceTopic, TargetTopic, TopicCommand, diff};
 use leeward_model::TopicName;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -18,9 +18,9 @@ use crate::{
     LinkConfig, LinkError,
     clock::Clock,
     heartbeat::{ensure_topic, heartbeat_topic_of},
-    input::{Input, MirroredTopic},
+    input::{ComparedTopics, Input, MirroredTopic},
     limits::{DISCOVER_EVERY, MISSING_LOOKS_MAX, REFUSED_AGAIN_AFTER},
-    status::PartitionDrift,
+    status::{PartitionDrift, RefusedChange},
 };
 
 /// Looks after topics until stopped.
@@ -121,8 +121,17 @@ impl Follower {
         }
         let drifts = wanted.iter().filter(|topic| topic.name != self.heartbeats);
         let drifts = drifts.filter_map(|topic| drift(topic, &at_target)).collect();
-        inputs.push(Input::Topics(mirrored, drifts));
+        inputs.push(Input::Topics(ComparedTopics { mirrored, drifts, refusals: self.refused() }));
         Ok(inputs)
+    }
+
+    fn refused(&self) -> Vec<RefusedChange> {
+        let refused = |(topic, change, reason): (&TopicName, &Change, &str)| RefusedChange {
+            topic: topic.clone(),
+            change: change.clone(),
+            reason: reason.to_owned(),
+        };
+        self.refusals.told().map(refused).collect()
     }
 
     fn wanted(&self, at_source: &ClusterMap) -> Vec<SourceTopic> {
