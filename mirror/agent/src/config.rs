@@ -3,7 +3,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use leeward_client::ClientConfig;
-use leeward_mirror_core::{partition::GapPolicy, topics::Naming};
+use leeward_mirror_core::{
+    partition::GapPolicy,
+    topics::{Following, Naming},
+};
 use leeward_model::{FencingEpoch, LinkName, RegionName};
 use leeward_policies::Selector;
 
@@ -56,6 +59,8 @@ pub struct LinkConfig {
     pub groups_every: Duration,
     /// Time between looks at the topics' settings.
     pub configs_every: Duration,
+    /// What of topics follows beside their records.
+    pub following: Following,
     pub heartbeat_every: Duration,
     /// Of topics that the link creates; `None` takes the target's default.
     pub replication_factor: Option<i16>,
@@ -86,6 +91,7 @@ impl LinkConfig {
             groups: Some(Selector::everything()),
             groups_every: Duration::from_millis(250),
             configs_every: Duration::from_secs(5),
+            following: Following::default(),
             heartbeat_every: Duration::from_millis(500),
             replication_factor: None,
             leave: None,

@@ -31,7 +31,7 @@ pub use groups::GroupStanding;
 pub use leeward_mirror_core::{
     map::{NotThere, Translation},
     partition::{Cursors, GapPolicy, Notice, Standing, StopReason},
-    topics::{Change, Naming},
+    topics::{Change, Following, Naming},
 };
 pub use link::{LinkHandle, SealReport};
 pub use metrics::MirrorMetrics;

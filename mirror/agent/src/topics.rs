@@ -179,7 +179,7 @@ impl Follower {
                 configs: target,
             }));
         }
-        let (commands, drifts) = diff(&sources, &targets);
+        let (commands, drifts) = diff(&sources, &targets, self.config.following);
         for drift in drifts {
             info!(link = %self.config.name, ?drift, "target differs");
         }

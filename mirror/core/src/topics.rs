@@ -4,6 +4,6 @@ mod diff;
 mod naming;
 mod refusals;
 
-pub use diff::{Drift, KEEPS_TIMES, LIMITS, SourceTopic, TargetTopic, TopicCommand, diff};
+pub use diff::{Drift, Following, KEEPS_TIMES, LIMITS, SourceTopic, TargetTopic, TopicCommand, diff};
 pub use naming::Naming;
 pub use refusals::{Change, Refusals};

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use leeward_mirror::{Begin, GapPolicy, LinkConfig, LinkHandle, LinkService, MirrorMetrics, Naming};
+use leeward_mirror::{
+    Begin, Following, GapPolicy, LinkConfig, LinkHandle, LinkService, MirrorMetrics, Naming,
+};
 use leeward_model::LinkName;
-use leeward_policies::{self as policies, Region, StartFrom};
+use leeward_policies::{self as policies, PartitionSync, Region, StartFrom};
 use leeward_proto::{Connections, grpc_server, link::link_server::LinkServer};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info};
@@ -78,6 +80,10 @@ async fn config(site: &Site, source: &Region, target: &Region) -> anyhow::Result
     config.groups = Some(replication.offsets.groups.clone());
     config.groups_every = replication.offsets.every;
     config.configs_every = replication.sync.every;
+    config.following = Following {
+        configs: replication.sync.configs,
+        partitions: replication.sync.partitions == PartitionSync::Grow,
+    };
     Ok(config)
 }
 

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod made_again;
 mod groups;
+mod made_again;
 mod topics;
 mod world;
 

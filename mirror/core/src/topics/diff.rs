@@ -78,8 +78,26 @@ pub enum Drift {
     SameName { name: TopicName, first: TopicName, second: TopicName },
 }
 
+/// What of topics follows the source; our own topics always do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Following {
+    pub configs: bool,
+    /// Whether the target's topics grow with the source's; otherwise the difference is told.
+    pub partitions: bool,
+}
+
+impl Default for Following {
+    fn default() -> Self {
+        Self { configs: true, partitions: true }
+    }
+}
+
 /// Compares the selected topics of the source with the topics of the target.
-pub fn diff(source: &[SourceTopic], target: &[TargetTopic]) -> (Vec<TopicCommand>, Vec<Drift>) {
+pub fn diff(
+    source: &[SourceTopic],
+    target: &[TargetTopic],
+    following: Following,
+) -> (Vec<TopicCommand>, Vec<Drift>) {
     let existing: BTreeMap<_, _> = target.iter().map(|topic| (&topic.name, topic)).collect();
     let mut taken: BTreeMap<&TopicName, &TopicName> = BTreeMap::new();
     let mut commands = Vec::new();
@@ -90,19 +108,20 @@ pub fn diff(source: &[SourceTopic], target: &[TargetTopic]) -> (Vec<TopicCommand
             drifts.push(Drift::SameName { name, first: first.clone(), second: topic.name.clone() });
             continue;
         }
+        let follows = if topic.name.is_internal() { Following::default() } else { following };
         let Some(present) = existing.get(&name) else {
-            let configs = created_with(topic);
+            let configs = created_with(topic, follows.configs);
             commands.push(TopicCommand::Create { name, partitions: topic.partitions, configs });
             continue;
         };
-        if present.partitions < topic.partitions {
+        if present.partitions < topic.partitions && follows.partitions {
             commands.push(TopicCommand::Grow { name: name.clone(), partitions: topic.partitions });
         }
         if present.partitions > topic.partitions {
             let (source, target) = (topic.partitions, present.partitions);
             drifts.push(Drift::MorePartitions { name: name.clone(), source, target });
         }
-        commands.extend(configure(topic, present));
+        commands.extend(configure(topic, present).filter(|_| follows.configs));
     }
     (commands, drifts)
 }
@@ -113,9 +132,9 @@ fn copied(configs: &BTreeMap<String, String>) -> impl Iterator<Item = (&String, 
         .filter(|(key, value)| !NEVER_COPIED.contains(&key.as_str()) && (*key != FENCE || *value != "0"))
 }
 
-fn created_with(topic: &SourceTopic) -> BTreeMap<String, String> {
-    let mut configs: BTreeMap<_, _> =
-        copied(&topic.configs).map(|(key, value)| (key.clone(), value.clone())).collect();
+fn created_with(topic: &SourceTopic, follows: bool) -> BTreeMap<String, String> {
+    let copied = copied(&topic.configs).filter(|_| follows);
+    let mut configs: BTreeMap<_, _> = copied.map(|(key, value)| (key.clone(), value.clone())).collect();
     configs.insert(KEEPS_TIMES.0.to_owned(), KEEPS_TIMES.1.to_owned());
     configs
 }
@@ -153,6 +172,10 @@ fn is_raised(topic: &SourceTopic, key: &str, value: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn compare(source: &[SourceTopic], target: &[TargetTopic]) -> (Vec<TopicCommand>, Vec<Drift>) {
+        diff(source, target, Following::default())
+    }
+
     fn name(text: &str) -> TopicName {
         TopicName::new(text).unwrap()
     }
@@ -178,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_missing_topic_is_created_with_the_sources_partitions_and_settings() {
-        let (commands, drifts) = diff(&[source(3, &[("retention.ms", "5")])], &[]);
+        let (commands, drifts) = compare(&[source(3, &[("retention.ms", "5")])], &[]);
 
         let configs = configs(&[("message.timestamp.type", "CreateTime"), ("retention.ms", "5")]);
         assert_eq!(commands, [TopicCommand::Create { name: name("orders"), partitions: 3, configs }]);
@@ -189,8 +212,9 @@ mod tests {
     fn a_fence_is_neither_copied_nor_lifted() {
         let fenced = ("max.message.bytes", "0");
 
-        let (at_source, _) = diff(&[source(1, &[fenced])], &[target(1, &[])]);
-        let (at_target, _) = diff(&[source(1, &[("max.message.bytes", "2000000")])], &[target(1, &[fenced])]);
+        let (at_source, _) = compare(&[source(1, &[fenced])], &[target(1, &[])]);
+        let (at_target, _) =
+            compare(&[source(1, &[("max.message.bytes", "2000000")])], &[target(1, &[fenced])]);
 
         assert!(at_source.is_empty() && at_target.is_empty());
     }
@@ -198,7 +222,7 @@ mod tests {
     #[test]
     fn partitions_grow_and_settings_follow() {
         let (commands, _) =
-            diff(&[source(4, &[("retention.ms", "5")])], &[target(2, &[("segment.ms", "9")])]);
+            compare(&[source(4, &[("retention.ms", "5")])], &[target(2, &[("segment.ms", "9")])]);
 
         let grow = TopicCommand::Grow { name: name("orders"), partitions: 4 };
         let (set, unset) = (configs(&[("retention.ms", "5")]), vec!["segment.ms".to_owned()]);
@@ -207,7 +231,7 @@ mod tests {
 
     #[test]
     fn more_partitions_at_the_target_are_drift() {
-        let (commands, drifts) = diff(&[source(1, &[])], &[target(2, &[])]);
+        let (commands, drifts) = compare(&[source(1, &[])], &[target(2, &[])]);
 
         assert!(commands.is_empty());
         assert_eq!(drifts, [Drift::MorePartitions { name: name("orders"), source: 1, target: 2 }]);
@@ -217,7 +241,7 @@ mod tests {
     fn settings_that_newer_clusters_refuse_are_not_copied() {
         let old = [("message.downconversion.enable", "true"), ("message.timestamp.difference.max.ms", "5")];
 
-        let (commands, _) = diff(&[source(1, &old)], &[]);
+        let (commands, _) = compare(&[source(1, &old)], &[]);
 
         let configs = configs(&[("message.timestamp.type", "CreateTime")]);
         assert_eq!(commands, [TopicCommand::Create { name: name("orders"), partitions: 1, configs }]);
@@ -228,14 +252,14 @@ mod tests {
         let raised =
             [("max.message.bytes", "5000000"), ("message.timestamp.after.max.ms", "9223372036854775807")];
 
-        let (commands, _) = diff(&[source(1, &[])], &[target(1, &raised)]);
+        let (commands, _) = compare(&[source(1, &[])], &[target(1, &raised)]);
 
         assert_eq!(commands, []);
     }
 
     #[test]
     fn a_limit_of_the_copy_that_the_source_may_exceed_is_unset() {
-        let (commands, _) = diff(&[source(1, &[])], &[target(1, &[("max.message.bytes", "1000")])]);
+        let (commands, _) = compare(&[source(1, &[])], &[target(1, &[("max.message.bytes", "1000")])]);
 
         let (set, unset) = (BTreeMap::new(), vec!["max.message.bytes".to_owned()]);
         assert_eq!(commands, [TopicCommand::Configure { name: name("orders"), set, unset }]);
@@ -245,7 +269,7 @@ mod tests {
     fn a_limit_that_is_the_sources_own_is_copied_over_a_raised_one() {
         let at_source = source(1, &[("max.message.bytes", "2000000")]);
 
-        let (commands, _) = diff(&[at_source], &[target(1, &[("max.message.bytes", "5000000")])]);
+        let (commands, _) = compare(&[at_source], &[target(1, &[("max.message.bytes", "5000000")])]);
 
         let (set, unset) = (configs(&[("max.message.bytes", "2000000")]), Vec::new());
         assert_eq!(commands, [TopicCommand::Configure { name: name("orders"), set, unset }]);
@@ -257,9 +281,31 @@ mod tests {
         let at_source = SourceTopic { name: own.clone(), target_name: own.clone(), ..source(1, &[]) };
         let copy = TargetTopic { name: own.clone(), ..target(1, &[("max.message.bytes", "1048588")]) };
 
-        let (commands, _) = diff(&[at_source], &[copy]);
+        let (commands, _) = compare(&[at_source], &[copy]);
 
         let (set, unset) = (BTreeMap::new(), vec!["max.message.bytes".to_owned()]);
         assert_eq!(commands, [TopicCommand::Configure { name: own, set, unset }]);
+    }
+
+    #[test]
+    fn settings_that_do_not_follow_are_neither_copied_nor_unset() {
+        let following = Following { configs: false, ..Following::default() };
+        let at_source = source(1, &[("retention.ms", "5")]);
+
+        let (made, _) = diff(std::slice::from_ref(&at_source), &[], following);
+        let (changed, _) = diff(&[at_source], &[target(1, &[("segment.ms", "9")])], following);
+
+        let [TopicCommand::Create { configs, .. }] = &made[..] else { panic!("{made:?}") };
+        assert_eq!(configs.keys().collect::<Vec<_>>(), [KEEPS_TIMES.0]);
+        assert_eq!(changed, []);
+    }
+
+    #[test]
+    fn partitions_that_are_only_told_are_not_made() {
+        let following = Following { partitions: false, ..Following::default() };
+
+        let (commands, _) = diff(&[source(4, &[])], &[target(2, &[])], following);
+
+        assert_eq!(commands, []);
     }
 }
