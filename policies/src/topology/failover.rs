@@ -190,9 +190,8 @@ words! {
     pub enum Unreachable in "unreachable" {
         /// Wait until its lease has run out; the fence counts as assumed.
         WaitLease = "wait-lease",
-        /// A person decides.
-        RequireApproval = "require-approval",
     }
+    later ["require-approval"]
 }
 
 record! {
