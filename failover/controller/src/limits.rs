@@ -57,6 +57,8 @@ pub(crate) const LINK_LOOK_EVERY: Duration = Duration::from_millis(200);
 pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(15);
 /// One try to see a link caught up. Reached: the try fails and is repeated by the brain.
 pub(crate) const CATCH_UP_TIMEOUT: Duration = Duration::from_mins(2);
+/// Time for a link with a stopped partition to catch up all the same. Reached: the try fails and names the partition.
+pub(crate) const STOPPED_PATIENCE: Duration = Duration::from_secs(10);
 /// Lag in time below which a link counts as caught up.
 pub(crate) const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(2);
 /// Wait for deleted topics to be gone. Reached: the try fails and is repeated by the brain.

@@ -9,8 +9,8 @@ use leeward_model::{
 };
 use leeward_proto::{
     link::{
-        self as wire, GroupPosition, LinkEvent, LinkEventsRequest, LinkReply, LinkRequest, SealRequest,
-        StartRequest, Watermark, link_client::LinkClient,
+        self as wire, GroupPosition, LinkEvent, LinkEventsRequest, LinkReply, LinkRequest, PartitionPosition,
+        SealRequest, StartRequest, Watermark, link_client::LinkClient,
     },
     transport::{PeerError, Transport},
 };
@@ -18,6 +18,9 @@ use tokio::time::{Instant, sleep};
 use tonic::{Request, Status, Streaming, transport::Channel};
 
 use crate::limits::{DRAIN_AS_FAR_WAIT, LINK_ASK_TIMEOUT, LINK_BEGIN_WAIT, LINK_CALL_MARGIN, POLL_EVERY};
+
+/// How a mirror agent calls a stop because the source's topic was deleted.
+const TOPIC_DELETED: &str = "topic-deleted";
 
 /// Why a mirror agent did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -258,9 +261,11 @@ fn crossed(reply: &LinkReply, end: &LogEnd) -> bool {
     end.end == SourceOffset::FIRST || position.is_some_and(|found| found.acknowledged_to >= end.end.to_wire())
 }
 
-/// The first partition that its mirror has stopped, with the reason.
-fn stopped(link: &LinkName, reply: &LinkReply) -> Option<LinkError> {
-    let position = reply.partitions.iter().find(|position| position.state == "stopped")?;
+/// The first partition that its mirror has stopped, with the reason. Of a topic that was deleted nothing is missed.
+pub(crate) fn stopped(link: &LinkName, reply: &LinkReply) -> Option<LinkError> {
+    let missed =
+        |position: &&PartitionPosition| position.state == "stopped" && position.stop_code != TOPIC_DELETED;
+    let position = reply.partitions.iter().find(missed)?;
     Some(LinkError::Stopped {
         link: link.clone(),
         partition: format!("{}-{}", position.topic, position.partition),

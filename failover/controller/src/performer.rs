@@ -3,15 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use leeward_failover_core::{Effect, FinalPosition, Outcome, Tail};
-use leeward_model::{FencingEpoch, RegionName, TopicName, with_causes};
+use leeward_model::{FencingEpoch, LinkName, RegionName, TopicName, with_causes};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     cluster::{Cluster, QuarantineTopic},
     fencer::Fencer,
     gateways::Gateways,
-    limits::{CATCH_UP_TIMEOUT, CAUGHT_UP_WITHIN, POLL_EVERY, STEP_TIMEOUT},
-    links::{GoesOn, Links},
+    limits::{CATCH_UP_TIMEOUT, CAUGHT_UP_WITHIN, POLL_EVERY, STEP_TIMEOUT, STOPPED_PATIENCE},
+    links::{GoesOn, Links, stopped},
     metrics::Metrics,
     promoter,
     redirector::Redirector,
@@ -156,6 +156,7 @@ impl Performer {
     }
 
     async fn await_caught_up(&self, source: &RegionName, target: &RegionName) -> Attempt {
+        let begun_at = Instant::now();
         let caught_up = async {
             loop {
                 let reply = self.links.status(source, target).await.map_err(told)?;
@@ -164,6 +165,10 @@ impl Performer {
                 let starting = reply.partitions.iter().any(|position| position.state == "starting");
                 if reply.state == "running" && within && !starting {
                     return Ok(Outcome::Done);
+                }
+                let stopped = stopped(&LinkName::between(source, target), &reply);
+                if let Some(stopped) = stopped.filter(|_| begun_at.elapsed() >= STOPPED_PATIENCE) {
+                    return Err(told(stopped));
                 }
                 sleep(POLL_EVERY).await;
             }

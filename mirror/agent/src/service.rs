@@ -98,6 +98,7 @@ fn position(status: &PartitionStatus) -> wire::PartitionPosition {
         partition: status.source.partition.to_wire(),
         state: standing.state.to_owned(),
         stop_reason: reason(standing),
+        stop_code: standing.stopped.as_ref().map_or_else(String::new, |reason| reason.code().to_owned()),
         fetched_to: cursor(|cursors| cursors.fetched),
         sent_to: cursor(|cursors| cursors.sent),
         acknowledged_to: cursor(|cursors| cursors.acknowledged),
