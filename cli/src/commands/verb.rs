@@ -14,11 +14,18 @@ use crate::{
 ///
 /// # Errors
 ///
-/// Where the controller does not answer, or the loss is not written as a time.
+/// Where the controller does not answer.
 pub(crate) async fn failover(arguments: &FailoverArguments, settings: &Settings) -> anyhow::Result<Exit> {
+    let loss = match arguments.accept_loss.as_deref().map(Loss::read).transpose() {
+        Ok(loss) => loss,
+        Err(wrong) => {
+            eprintln!("{wrong}");
+            return Ok(Exit::Usage);
+        }
+    };
     let mut controller = client::controller(settings).await?;
     let mut request = request(&arguments.verb);
-    let Some(accepted) = &arguments.accept_loss else {
+    let Some(accepted) = loss else {
         let plan = controller.plan(request).await?.into_inner();
         print_plan(&plan);
         eprintln!(
@@ -26,10 +33,9 @@ pub(crate) async fn failover(arguments: &FailoverArguments, settings: &Settings)
         );
         return Ok(if arguments.verb.dry_run { Exit::Done } else { Exit::Usage });
     };
-    if accepted == "unbounded" {
-        request.accept_unbounded_loss = true;
-    } else {
-        request.accept_loss_millis = millis(accepted)?;
+    match accepted {
+        Loss::Unbounded => request.accept_unbounded_loss = true,
+        Loss::Millis(millis) => request.accept_loss_millis = millis,
     }
     if arguments.verb.dry_run {
         print_plan(&controller.plan(request).await?.into_inner());
@@ -77,19 +83,30 @@ fn request(arguments: &VerbArguments) -> VerbRequest {
     }
 }
 
-/// `3s`, `250ms`, `2m` as milliseconds.
-fn millis(text: &str) -> anyhow::Result<u64> {
-    let wrong =
-        || anyhow::anyhow!("--accept-loss `{text}` is no time; write `3s`, `250ms`, `2m` or `unbounded`");
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
-    let number: f64 = text[..digits].parse().map_err(|_| wrong())?;
-    let unit = match &text[digits..] {
-        "ms" => 1.0,
-        "s" => 1000.0,
-        "m" => 60_000.0,
-        _ => return Err(wrong()),
-    };
-    Ok((number * unit).ceil() as u64)
+/// What `--accept-loss` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loss {
+    Unbounded,
+    Millis(u64),
+}
+
+impl Loss {
+    /// `3s`, `250ms`, `2m` or `unbounded`.
+    fn read(text: &str) -> Result<Self, String> {
+        let wrong = || format!("--accept-loss `{text}` is no time; write `3s`, `250ms`, `2m` or `unbounded`");
+        if text == "unbounded" {
+            return Ok(Self::Unbounded);
+        }
+        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+        let number: f64 = text[..digits].parse().map_err(|_| wrong())?;
+        let unit = match &text[digits..] {
+            "ms" => 1.0,
+            "s" => 1000.0,
+            "m" => 60_000.0,
+            _ => return Err(wrong()),
+        };
+        Ok(Self::Millis((number * unit).ceil() as u64))
+    }
 }
 
 fn conclude(reply: &VerbReply, output: Output) -> Exit {
@@ -160,11 +177,11 @@ mod tests {
 
     #[test]
     fn a_loss_without_a_unit_is_no_time() {
-        assert!(millis("3").is_err());
+        assert!(Loss::read("3").is_err());
     }
 
     #[test]
     fn a_loss_in_seconds_may_have_decimals() {
-        assert_eq!(millis("3.2s").expect("a time"), 3200);
+        assert_eq!(Loss::read("3.2s"), Ok(Loss::Millis(3200)));
     }
 }

@@ -59,7 +59,7 @@ pub struct Request {
 pub enum Rejected {
     #[error("epoch is {actual}, and you decided at epoch {expected}")]
     Conflict { expected: FencingEpoch, actual: FencingEpoch },
-    #[error("operation {operation} ({kind}) is running")]
+    #[error("operation {operation} ({kind}) is under way")]
     Busy { operation: OperationId, kind: &'static str },
     #[error("no region `{region}` holds data here")]
     UnknownRegion { region: RegionName },
