@@ -82,6 +82,8 @@ codes! {
     Contradiction = "E0211",
     /// A listener beyond loopback without TLS.
     PlaintextListener = "E0212",
+    /// Two regions are one Kafka cluster.
+    SharedCluster = "E0213",
     /// A step's fields do not fit its kind.
     Step = "E0301",
     /// A drill's expectations cannot be judged with its load.

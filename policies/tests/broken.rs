@@ -54,6 +54,7 @@ broken! {
     regex_error,
     rpo_zero_without_buffer,
     secret_in_clear,
+    shared_cluster,
     slow_fsync,
     syntax,
     unknown_field,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Automation, DnsProvider, DnsRecordType, Kafka, Region, Role, RtoArithmetic, Topology};
+use super::{Automation, DnsProvider, DnsRecordType, HostPort, Kafka, Region, Role, RtoArithmetic, Topology};
 use crate::{
     code::Code,
     diagnostics::Diagnostic,
@@ -58,6 +58,29 @@ impl Check<'_> {
                     .push(finding.related(other, "the first").help("give each region a name of its own"));
             }
             self.region_kafka(region, &path);
+        }
+        self.clusters();
+    }
+
+    /// An address that two regions have is one cluster that is called two.
+    fn clusters(&mut self) {
+        let mut first: BTreeMap<&HostPort, String> = BTreeMap::new();
+        for (index, region) in self.topology.spec.regions.iter().enumerate() {
+            for (address, path) in addresses(region, index) {
+                let Some(before) = first.get(address) else {
+                    first.insert(address, path);
+                    continue;
+                };
+                if before.starts_with(&format!("spec/regions/{index}/")) {
+                    continue;
+                }
+                let (span, other) = (self.node.span_at(&path), self.node.span_at(before));
+                let message = format!("{address} is the Kafka of two regions");
+                let finding = Diagnostic::error(Code::SharedCluster, span, message);
+                let help =
+                    "give each region a cluster of its own: what is lost with one must not be the other";
+                self.errors.push(finding.related(other, "the first").help(help));
+            }
         }
     }
 
@@ -342,4 +365,19 @@ fn short_cooldown(topology: &Topology, node: &Node) -> Option<Diagnostic> {
     let message = format!("`cooldown` is {}, shorter than two worst cases", duration_text(failover.cooldown));
     let help = format!("use `cooldown: {}` or more", duration_text(needed));
     Some(Diagnostic::warning(Code::CooldownShort, span, message).help(help))
+}
+
+/// Where a region's Kafka is said to be, with the place of each address; any free port is none.
+fn addresses(region: &Region, index: usize) -> Vec<(&HostPort, String)> {
+    let path = format!("spec/regions/{index}/kafka");
+    match &region.kafka {
+        Some(Kafka::Cluster(cluster)) => {
+            let places = (0..).map(|broker| format!("{path}/bootstrap/{broker}"));
+            cluster.bootstrap.iter().zip(places).collect()
+        }
+        Some(Kafka::Embedded(embedded)) if embedded.listen.port() != 0 => {
+            vec![(&embedded.listen, format!("{path}/embedded/listen"))]
+        }
+        Some(Kafka::Embedded(_)) | None => Vec::new(),
+    }
 }
