@@ -17,7 +17,7 @@ use crate::{
     metrics::LinkMetrics,
     source::{Wants, read_all},
     status::{Board, LinkState},
-    store::{Local, LocalCopy, MapReader, MapTopic, SharedStored, SharedWriting, Writer},
+    store::{Local, LocalCopy, MapReader, MapTopic, SharedStored, SharedWriting, Writer, fill_from_copy},
     task::{Parts, Task, Verb},
     topics::follow,
 };
@@ -72,7 +72,7 @@ impl Run {
         let mut topic = MapTopic::ensure(&target, &config.name, config.replication_factor).await?;
         let stored = SharedStored::default();
         topic.read(&stored).await?;
-        self.fall_back(&topic, &stored).await?;
+        fill_from_copy(&self.local, &topic, &stored).await?;
         if self.leave.topics_made_anew {
             self.forget_deleted(&target, &topic, &stored).await?;
         }
@@ -121,27 +121,6 @@ impl Run {
         tokio::spawn(reading.clone().run_until_cancelled_owned(around.reach(found, board)));
         self.look_after_groups(source, target, &reading).await;
         Ok((Task::new(parts, last_heartbeat), received))
-    }
-
-    /// Where the map topic is empty and the local copy is not, the copy is written to the topic. Where that, or the same in a
-    /// running link, had ended before its end, it is done again; what the topic has counts before what the copy has.
-    async fn fall_back(&self, topic: &MapTopic, stored: &SharedStored) -> Result<(), LinkError> {
-        if !stored.lock().is_empty() && !self.local.is_filling()? {
-            return Ok(());
-        }
-        let mut copy = self.local.load()?;
-        for (topic, partition, record) in stored.lock().facts() {
-            copy.apply(topic, partition, record);
-        }
-        let facts = copy.facts();
-        if !facts.is_empty() {
-            warn!(link = %self.config.name, records = facts.len(), "map topic is empty: local copy is written to it");
-            self.local.note_filling(true)?;
-            topic.write(facts, crate::clock::wall().as_millis()).await?;
-            self.local.note_filling(false)?;
-            *stored.lock() = copy;
-        }
-        Ok(())
     }
 
     /// Takes away what is stored about topics that the target does not have any more.

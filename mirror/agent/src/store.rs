@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use leeward_mirror_core::map::{MapRecord, Run};
 use leeward_model::{PartitionIndex, SourceOffset, TargetOffset, TopicId, TopicName};
 
-pub(crate) use copy::LocalCopy;
+pub(crate) use copy::{LocalCopy, fill_from_copy};
 pub(crate) use local::Local;
 pub(crate) use reader::MapReader;
 pub(crate) use topic::{MapTopic, SharedStored};

@@ -6,9 +6,10 @@ use leeward_model::with_causes;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Fact, Facts, Local, Stored};
+use super::{Fact, Facts, Local, MapTopic, SharedStored, Stored};
 use crate::{
     LinkError,
+    clock::wall,
     limits::{COPY_BEHIND_MAX, COPY_DURABLE_EVERY},
 };
 
@@ -107,6 +108,31 @@ impl LocalCopy {
         let local = self.local.clone();
         aside(move || local.note_filling(false)).await
     }
+}
+
+/// Where the map topic is empty and the local copy is not, writes the copy to the topic. Where that, or the same in a running
+/// link, had ended before its end, it is done again; what the topic has counts before what the copy has.
+pub(crate) async fn fill_from_copy(
+    local: &Local,
+    topic: &MapTopic,
+    stored: &SharedStored,
+) -> Result<(), LinkError> {
+    if !stored.lock().is_empty() && !local.is_filling()? {
+        return Ok(());
+    }
+    let mut copy = local.load()?;
+    for (topic, partition, record) in stored.lock().facts() {
+        copy.apply(topic, partition, record);
+    }
+    let facts = copy.facts();
+    if !facts.is_empty() {
+        warn!(topic = %topic.name(), records = facts.len(), "map topic lacks what the local copy has: it is written to it");
+        local.note_filling(true)?;
+        topic.write(facts, wall().as_millis()).await?;
+        local.note_filling(false)?;
+        *stored.lock() = copy;
+    }
+    Ok(())
 }
 
 /// Runs what waits for the disk on another thread.

@@ -173,3 +173,23 @@ async fn what_was_written_survives_a_kill_soon_though_nothing_follows_it() {
 
     tokio::time::timeout(SOON, survives).await.expect("durable in time");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_was_being_filled_when_its_link_was_killed_is_filled_to_the_end() {
+    let world = World::new().await;
+    let facts = |numbers: std::ops::Range<i64>| -> Facts {
+        numbers.map(|number| (key().0, key().1, MapRecord::Run(run(number)))).collect()
+    };
+    world.local.write(&facts(0..50), true).unwrap();
+    world.local.note_filling(true).unwrap();
+    let mut topic = MapTopic::existing(&world.target, &world.link);
+    topic.write(facts(0..20), 1).await.unwrap();
+    let stored = SharedStored::default();
+    topic.read(&stored).await.unwrap();
+
+    fill_from_copy(&world.local, &topic, &stored).await.unwrap();
+
+    assert_eq!(world.found().await, (0..50).map(run).collect::<Vec<_>>());
+    assert_eq!(stored.lock().partitions[&key()].runs.len(), 50);
+    assert!(!world.local.is_filling().unwrap());
+}

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod map_topic;
 mod world;
 
 use std::{collections::BTreeMap, time::Duration};

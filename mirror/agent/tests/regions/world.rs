@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 use leeward_client::{
-    Acks, ClientConfig, Cluster, CommitOffset, ConfigResource, FetchFrom, FetchPlan, Fetcher, NewTopic,
-    OffsetSpec, TopicSelection,
+    Acks, ClientConfig, Cluster, CommitOffset, ConfigChange, ConfigResource, FetchFrom, FetchPlan, Fetcher,
+    NewTopic, OffsetSpec, TopicSelection,
 };
 use leeward_mirror::{Leave, LinkConfig, LinkHandle, MirrorMetrics};
 use leeward_model::{FencingEpoch, GroupName, PartitionIndex, RegionName, TopicName, TopicPartition};
@@ -90,6 +90,11 @@ impl Region {
     pub(crate) async fn config(&self, name: &str, key: &str) -> Option<String> {
         let resource = ConfigResource::Topic(topic(name));
         self.cluster.describe_configs(&resource, &[key]).await.unwrap().remove(key)?.value
+    }
+
+    pub(crate) async fn configure(&self, name: &str, key: &str, value: &str) {
+        let change = [(key, ConfigChange::Set(value.to_owned()))];
+        self.cluster.incremental_alter_configs(&ConfigResource::Topic(topic(name)), &change).await.unwrap();
     }
 
     /// Writes `value N` for each number, ten to a batch.
