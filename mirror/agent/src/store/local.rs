@@ -71,10 +71,11 @@ impl Local {
         let rows = facts
             .iter()
             .map(|(topic, partition, record)| (encode_key(*topic, *partition, record), encode_value(record)));
-        self.change(rows, if durably { Durability::Immediate } else { Durability::None })
+        let durability = if durably { Durability::Immediate } else { Durability::None };
+        self.with(|database| change(database, rows, durability))
     }
 
-    /// Makes the copy hold what is stored, durably, and nothing else.
+    /// Makes the copy hold what is stored, durably, and nothing else. In one step: a run that has ended may still be at it.
     pub(crate) fn become_copy_of(&self, stored: &Stored) -> Result<(), LinkError> {
         let mut changes: BTreeMap<Vec<u8>, Option<Vec<u8>>> = BTreeMap::new();
         for (topic, partition, record) in stored.facts() {
@@ -94,29 +95,7 @@ impl Local {
                     }
                 }
             }
-            Ok(())
-        })?;
-        if changes.is_empty() { Ok(()) } else { self.change(changes, Durability::Immediate) }
-    }
-
-    fn change(
-        &self,
-        rows: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
-        durability: Durability,
-    ) -> Result<(), LinkError> {
-        self.with(|database| {
-            let mut transaction = database.begin_write()?;
-            transaction.set_durability(durability)?;
-            {
-                let mut table = transaction.open_table(MAP)?;
-                for (key, value) in rows {
-                    match value {
-                        Some(value) => table.insert(key.as_slice(), value.as_slice())?,
-                        None => table.remove(key.as_slice())?,
-                    };
-                }
-            }
-            Ok(transaction.commit()?)
+            if changes.is_empty() { Ok(()) } else { change(database, changes, Durability::Immediate) }
         })
     }
 
@@ -200,6 +179,25 @@ impl Local {
     }
 }
 
+fn change(
+    database: &Database,
+    rows: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
+    durability: Durability,
+) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(durability)?;
+    {
+        let mut table = transaction.open_table(MAP)?;
+        for (key, value) in rows {
+            match value {
+                Some(value) => table.insert(key.as_slice(), value.as_slice())?,
+                None => table.remove(key.as_slice())?,
+            };
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
 /// Whether the file is not what redb wrote, rather than out of reach for now.
 fn is_damage(error: &DatabaseError) -> bool {
     match error {
@@ -218,7 +216,7 @@ mod tests {
 
     use super::*;
 
-    fn change(partition: i32, target: i64) -> Fact {
+    fn checkpoint(partition: i32, target: i64) -> Fact {
         let topic = TopicId::from_wire([7; 16]).expect("not the zero id");
         let target = TargetOffset::from_wire(target).expect("not negative");
         let partition = PartitionIndex::from_wire(partition).expect("not negative");
@@ -230,7 +228,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let local = Local::open(folder.path()).expect("opened");
         for partition in 0..50 {
-            local.write(&[change(partition, 9)], false).expect("written");
+            local.write(&[checkpoint(partition, 9)], false).expect("written");
         }
         local.require_epoch(FencingEpoch::FIRST.next()).expect("durable");
         drop(local);
@@ -255,7 +253,7 @@ mod tests {
     fn a_cut_copy_is_set_aside_and_begun_anew() {
         let folder = tempfile::tempdir().expect("a folder");
         let local = Local::open(folder.path()).expect("opened");
-        local.write(&[change(0, 9)], false).expect("written");
+        local.write(&[checkpoint(0, 9)], false).expect("written");
         drop(local);
         let file = folder.path().join(FILE);
         let whole = std::fs::read(&file).expect("there");
@@ -278,10 +276,10 @@ mod tests {
     fn what_was_written_durably_survives_a_kill_with_all_before_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let local = Local::open(folder.path()).expect("opened");
-        local.write(&[change(0, 9)], false).expect("written");
+        local.write(&[checkpoint(0, 9)], false).expect("written");
         assert!(after_a_kill(folder.path()).is_empty());
 
-        local.write(&[change(1, 9)], true).expect("written");
+        local.write(&[checkpoint(1, 9)], true).expect("written");
 
         assert_eq!(after_a_kill(folder.path()).partitions.len(), 2);
     }
@@ -290,9 +288,9 @@ mod tests {
     fn a_copy_becomes_what_is_stored_and_nothing_else() {
         let folder = tempfile::tempdir().expect("a folder");
         let local = Local::open(folder.path()).expect("opened");
-        local.write(&[change(0, 1), change(1, 1), change(2, 1)], true).expect("written");
+        local.write(&[checkpoint(0, 1), checkpoint(1, 1), checkpoint(2, 1)], true).expect("written");
         let mut stored = Stored::default();
-        for (topic, partition, record) in [change(1, 1), change(2, 2), change(3, 3)] {
+        for (topic, partition, record) in [checkpoint(1, 1), checkpoint(2, 2), checkpoint(3, 3)] {
             stored.apply(topic, partition, record);
         }
 

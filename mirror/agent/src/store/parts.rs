@@ -4,6 +4,9 @@
 //! checkpoint. Whatever of that is durable when everything ends is a map as long as a run that goes stays with the one that is put
 //! in its place: batches that need the change are not sent before all of it is durable, and runs beyond the target's end count
 //! for nothing.
+//!
+//! Not so where somebody else's records move so many runs further on that no batch holds them, and batches of these are in the
+//! target already: in part, that is mostly a map that contradicts itself, which stops the partition, but not always.
 
 use leeward_mirror_core::map::MapRecord;
 
