@@ -41,6 +41,7 @@ pub(crate) struct MapTopic {
     cluster: Cluster,
     partition: TopicPartition,
     replication_factor: Option<i16>,
+    /// Everything below was read or written.
     read_to: i64,
     /// As it was when it was last read or written; `None` where brokers tell none.
     id: Option<TopicId>,
