@@ -11,7 +11,6 @@ use tracing::info;
 use crate::{
     LinkConfig, LinkError,
     clock::wall,
-    limits::CHANGES_PER_BATCH_MAX,
     store::{Facts, MapTopic, SharedStored, Stored, StoredPartition},
 };
 
@@ -56,9 +55,7 @@ pub(crate) async fn seed_inverse(
     let is_here = |name: &TopicName| here.topics.get(name).and_then(|topic| topic.id);
     let is_there = |name: &TopicName| there.topics.get(name).and_then(|topic| topic.id);
     facts.extend(replaced(&theirs, &stored.lock(), is_here, is_there));
-    for part in facts.chunks(CHANGES_PER_BATCH_MAX) {
-        topic.write(part, wall().as_millis()).await?;
-    }
+    topic.write(facts.clone(), wall().as_millis()).await?;
     let mut stored = stored.lock();
     for (topic, partition, record) in facts {
         stored.apply(topic, partition, record);

@@ -8,8 +8,24 @@ pub const INPUTS_MAX: usize = 4096;
 /// Changes of maps that wait to be written. When reached, they wait in the link's task, and the batches behind them.
 pub const CHANGES_MAX: usize = 4096;
 
-/// Changes that are written to the map topic in one batch; the rest goes into the next.
-pub const CHANGES_PER_BATCH_MAX: usize = 2000;
+/// Changes that are taken together to be written to the map topic; the rest comes next.
+pub const CHANGES_PER_ROUND_MAX: usize = 2000;
+
+/// Bytes of one batch of the map topic, below what a topic takes by default. When reached, the rest goes into the next batch; a
+/// batch that is too large still for the topic is halved.
+pub const MAP_BATCH_BYTES_MAX: usize = 768 << 10;
+
+/// Wait after the map topic was not written.
+pub const MAP_RETRY: Duration = Duration::from_millis(200);
+
+/// Time without success after which the link says that its map topic is not written.
+pub const MAP_UNWRITTEN_MAX: Duration = Duration::from_secs(2);
+
+/// Longest time until the newest of the local copy survives the end of the process.
+pub const COPY_DURABLE_EVERY: Duration = Duration::from_secs(1);
+
+/// Facts that the local copy could not take yet. When reached, it stays as it is until the link begins again.
+pub const COPY_BEHIND_MAX: usize = 100_000;
 
 /// Verbs (start, seal, translate) that wait for a link. When reached, callers wait.
 pub const VERBS_MAX: usize = 64;

@@ -17,7 +17,7 @@ use crate::{
     metrics::LinkMetrics,
     source::{Wants, read_all},
     status::{Board, LinkState},
-    store::{Local, MapReader, MapTopic, SharedStored, write_changes},
+    store::{Local, LocalCopy, MapReader, MapTopic, SharedStored, SharedWriting, Writer, fill_from_copy},
     task::{Parts, Task, Verb},
     topics::follow,
 };
@@ -72,7 +72,7 @@ impl Run {
         let mut topic = MapTopic::ensure(&target, &config.name, config.replication_factor).await?;
         let stored = SharedStored::default();
         topic.read(&stored).await?;
-        self.fall_back(&topic, &stored).await?;
+        fill_from_copy(&self.local, &topic, &stored).await?;
         if self.leave.topics_made_anew {
             self.forget_deleted(&target, &topic, &stored).await?;
         }
@@ -86,7 +86,15 @@ impl Run {
         let (found, source) = watch::channel(None);
         let wants = Arc::new(Wants::default());
         let reading = self.end.child_token();
-        tokio::spawn(write_changes(to_write, topic.writer(), self.local.clone(), inputs.clone()));
+        let writing = SharedWriting::of(topic.name().clone());
+        let content = stored.lock().clone();
+        let writer = Writer {
+            topic: topic.writer(),
+            copy: LocalCopy::of(self.local.clone(), content).await,
+            writing: writing.clone(),
+            inputs: inputs.clone(),
+        };
+        tokio::spawn(writer.run(to_write));
         let parts = Parts {
             config: config.clone(),
             epoch: self.leave.epoch,
@@ -97,6 +105,7 @@ impl Run {
             wants: wants.clone(),
             maps: Arc::new(MapReader::new(topic, stored.clone())),
             stored,
+            writing,
             board: self.board.clone(),
             metrics: self.metrics.clone(),
             reading: reading.clone(),
@@ -114,23 +123,6 @@ impl Run {
         Ok((Task::new(parts, last_heartbeat), received))
     }
 
-    /// Where the map topic is empty and the local copy is not, the copy is written to the topic.
-    async fn fall_back(&self, topic: &MapTopic, stored: &SharedStored) -> Result<(), LinkError> {
-        if !stored.lock().is_empty() {
-            return Ok(());
-        }
-        let copy = self.local.load()?;
-        let facts = copy.facts();
-        if !facts.is_empty() {
-            warn!(link = %self.config.name, records = facts.len(), "map topic is empty: local copy is written to it");
-            for part in facts.chunks(crate::limits::CHANGES_PER_BATCH_MAX) {
-                topic.write(part, crate::clock::wall().as_millis()).await?;
-            }
-            *stored.lock() = copy;
-        }
-        Ok(())
-    }
-
     /// Takes away what is stored about topics that the target does not have any more.
     async fn forget_deleted(
         &self,
@@ -141,10 +133,7 @@ impl Run {
         let present = target.metadata(TopicSelection::All).await?;
         let facts =
             stored.lock().removal_of_deleted(|name| present.topics.get(name).and_then(|topic| topic.id));
-        for part in facts.chunks(crate::limits::CHANGES_PER_BATCH_MAX) {
-            topic.write(part, crate::clock::wall().as_millis()).await?;
-        }
-        self.local.write(&facts)?;
+        topic.write(facts.clone(), crate::clock::wall().as_millis()).await?;
         let mut stored = stored.lock();
         for (topic, partition, record) in facts {
             stored.apply(topic, partition, record);

@@ -1,22 +1,31 @@
 //! Where a link's maps are kept: a compacted topic at the target, which is the truth, and a local copy.
 
+mod copy;
 mod local;
+mod parts;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod topic;
 mod writer;
+mod writing;
 
 use std::collections::{BTreeMap, HashMap};
 
 use leeward_mirror_core::map::{MapRecord, Run};
 use leeward_model::{PartitionIndex, SourceOffset, TargetOffset, TopicId, TopicName};
 
+pub(crate) use copy::{LocalCopy, fill_from_copy};
 pub(crate) use local::Local;
 pub(crate) use reader::MapReader;
 pub(crate) use topic::{MapTopic, SharedStored};
-pub(crate) use writer::{Change, write_changes};
+pub(crate) use writer::{Change, Writer};
+pub(crate) use writing::SharedWriting;
 
-/// What is to be written about partitions of source topics.
-pub(crate) type Facts = Vec<(TopicId, PartitionIndex, MapRecord)>;
+/// What is to be written about a partition of a source topic.
+pub(crate) type Fact = (TopicId, PartitionIndex, MapRecord);
+
+pub(crate) type Facts = Vec<Fact>;
 
 /// What is stored about one partition.
 #[derive(Clone, Debug, Default)]

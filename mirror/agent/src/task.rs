@@ -33,7 +33,7 @@ use crate::{
     sink::{Outgoing, Sinks},
     source::{Want, Wants},
     status::{Board, LinkState, PartitionStatus, Watermark},
-    store::{Change, MapReader, SharedStored},
+    store::{Change, MapReader, SharedStored, SharedWriting},
     target,
 };
 use seal::Sealing;
@@ -86,6 +86,7 @@ pub(crate) struct Parts {
     /// What is stored, as far as it was read.
     pub(crate) stored: SharedStored,
     pub(crate) maps: Arc<MapReader>,
+    pub(crate) writing: SharedWriting,
     pub(crate) board: Arc<Board>,
     pub(crate) metrics: LinkMetrics,
     /// Ends what reads from the source.
@@ -415,7 +416,7 @@ impl Task {
         let mut status = self.parts.board.status.lock();
         status.state = state;
         status.epoch = Some(self.parts.epoch);
-        status.failure = None;
+        status.failure = self.parts.writing.failure();
         status.last_durable_heartbeat = self.heartbeats.durable().max(status.last_durable_heartbeat);
         status.partitions = partitions;
         self.parts.metrics.show(&status);

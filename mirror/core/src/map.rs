@@ -3,11 +3,15 @@
 //! A run says that from a source offset and a target offset on, both count up together. It ends where the next one
 //! begins, the last one at the target's end.
 
+mod ahead;
+mod changes;
 mod record;
 mod translate;
 
 use leeward_model::{SourceOffset, TargetOffset};
 
+use ahead::Ahead;
+pub(crate) use changes::Changes;
 pub use record::{MapRecord, RecordError, decode, encode_key, encode_value};
 pub use translate::{NotThere, Translation};
 
@@ -48,41 +52,6 @@ pub(crate) struct Lineage {
     pub(crate) foreign: u64,
 }
 
-/// What has to be written for the map on disk to equal the map in memory.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
-    pub put: Vec<Run>,
-    pub remove: Vec<SourceOffset>,
-}
-
-impl Changes {
-    pub fn is_empty(&self) -> bool {
-        self.put.is_empty() && self.remove.is_empty()
-    }
-
-    fn put(&mut self, run: Run) {
-        self.remove.retain(|source| *source != run.source);
-        self.put.retain(|other| other.source != run.source);
-        self.put.push(run);
-    }
-
-    fn remove(&mut self, source: SourceOffset) {
-        if !self.put.iter().any(|run| run.source == source) {
-            self.remove.push(source);
-        }
-    }
-
-    pub(crate) fn merge(&mut self, later: Self) {
-        for source in later.remove {
-            self.put.retain(|run| run.source != source);
-            self.remove(source);
-        }
-        for run in later.put {
-            self.put(run);
-        }
-    }
-}
-
 /// Why stored runs are no map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("run {0:?} does not follow the one before")]
@@ -94,8 +63,7 @@ pub struct Damaged(pub Run);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OffsetMap {
     runs: Vec<Run>,
-    /// Stored runs beyond the target's end: written ahead of batches that may never have arrived.
-    ahead: Vec<Run>,
+    ahead: Ahead,
 }
 
 impl OffsetMap {
@@ -107,7 +75,8 @@ impl OffsetMap {
     pub fn load(mut stored: Vec<Run>, target_end: TargetOffset) -> Result<Self, Damaged> {
         stored.sort_by_key(|run| (run.target, run.source));
         let reached = stored.partition_point(|run| run.target <= target_end);
-        let ahead = stored.split_off(reached);
+        let mut ahead = Ahead::default();
+        ahead.add(stored.split_off(reached));
         let mut map = Self { runs: Vec::with_capacity(stored.len()), ahead };
         for run in stored {
             map.check(&run)?;
@@ -157,9 +126,7 @@ impl OffsetMap {
     /// Forgets what lies beyond a target that ends earlier than was thought; the runs stay stored until others replace them.
     pub(crate) fn cut(&mut self, target_end: TargetOffset) {
         let reached = self.runs.partition_point(|run| run.target <= target_end);
-        let mut ahead = self.runs.split_off(reached);
-        ahead.append(&mut self.ahead);
-        self.ahead = ahead;
+        self.ahead.add(self.runs.split_off(reached));
     }
 
     /// Appends `records` that are dense at the source and will stand at `target`, which is the end of what is mapped.
@@ -172,10 +139,9 @@ impl OffsetMap {
             }
         }
         let (source_end, target_end) = (source.after(records), target.after(records));
-        let passed = |run: &Run| run.target < target_end || run.source < source_end;
-        let runs = &self.runs;
-        for stale in self.ahead.extract_if(.., |run| passed(run)) {
-            if !runs
+        for stale in self.ahead.take_passed(target_end, source_end) {
+            if !self
+                .runs
                 .iter()
                 .rev()
                 .take_while(|run| run.source >= stale.source)
@@ -202,7 +168,7 @@ impl OffsetMap {
         }
         if last.target == target {
             self.runs.pop();
-            changes.remove(last.source);
+            changes.replace(last.source);
             return Some(Run { source, ..last });
         }
         Some(Run { source, target, foreign_before: 0, anchor: false })
@@ -211,13 +177,13 @@ impl OffsetMap {
     /// Makes room for `records` that somebody else wrote at `at`: what was mapped from there on stands that much further on.
     pub(crate) fn insert_foreign(&mut self, at: TargetOffset, records: u64) -> Changes {
         let mut changes = Changes::default();
-        let reached = self.ahead.partition_point(|run| run.target <= at);
-        self.runs.extend(self.ahead.drain(..reached));
+        self.runs.extend(self.ahead.take_reached(at));
         let behind = self.runs.partition_point(|run| run.target < at);
         let merged = self.runs.get(behind).is_some_and(|run| run.boundary() <= at);
-        for run in self.runs[behind..].iter_mut().chain(&mut self.ahead) {
+        for run in &mut self.runs[behind..] {
             run.target = run.target.after(records);
         }
+        self.ahead.shift(records);
         if merged {
             let run = &mut self.runs[behind];
             run.foreign_before += records;
@@ -230,7 +196,7 @@ impl OffsetMap {
             };
             self.runs.insert(behind, run);
         }
-        for run in self.runs[behind..].iter().chain(&self.ahead) {
+        for run in self.runs[behind..].iter().chain(self.ahead.iter()) {
             changes.put(*run);
         }
         changes

@@ -1,12 +1,13 @@
-//! The local copy: maps, the newest epoch, the positions that were carried over. All of it can be deleted.
+//! The local copy: maps as the topic has them, and the lowest epoch to run under. All of it can be deleted.
 
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
 };
 
-use leeward_mirror_core::map::{MapRecord, decode, encode_key, encode_value};
-use leeward_model::{FencingEpoch, PartitionIndex, TopicId};
+use leeward_mirror_core::map::{decode, encode_key, encode_value};
+use leeward_model::FencingEpoch;
 use parking_lot::Mutex;
 use redb::{
     Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageError,
@@ -14,12 +15,14 @@ use redb::{
 };
 use tracing::error;
 
-use super::Stored;
+use super::{Fact, Stored};
 use crate::LinkError;
 
 const MAP: TableDefinition<&[u8], &[u8]> = TableDefinition::new("map");
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 const SEALED_BELOW: &str = "sealed-below";
+/// 1 while the topic is being filled from the copy.
+const FILLING: &str = "filling";
 const FILE: &str = "link.redb";
 
 /// The database in a link's folder.
@@ -63,40 +66,76 @@ impl Local {
         Ok(stored)
     }
 
-    /// Writes a copy of what the topic has; a crash may lose the newest of it.
-    pub(crate) fn write(&self, changes: &[(TopicId, PartitionIndex, MapRecord)]) -> Result<(), LinkError> {
+    /// Writes a copy of what the topic has. What was not written durably, and nothing durably since, is lost with the process.
+    pub(crate) fn write(&self, facts: &[Fact], durably: bool) -> Result<(), LinkError> {
+        let rows = facts
+            .iter()
+            .map(|(topic, partition, record)| (encode_key(*topic, *partition, record), encode_value(record)));
+        let durability = if durably { Durability::Immediate } else { Durability::None };
+        self.with(|database| change(database, rows, durability))
+    }
+
+    /// Makes the copy hold what is stored, durably, and nothing else. In one step: a run that has ended may still be at it.
+    pub(crate) fn become_copy_of(&self, stored: &Stored) -> Result<(), LinkError> {
+        let mut changes: BTreeMap<Vec<u8>, Option<Vec<u8>>> = BTreeMap::new();
+        for (topic, partition, record) in stored.facts() {
+            changes.insert(encode_key(topic, partition, &record), encode_value(&record));
+        }
         self.with(|database| {
-            let mut transaction = database.begin_write()?;
-            transaction.set_durability(Durability::None)?;
-            {
-                let mut table = transaction.open_table(MAP)?;
-                for (topic, partition, record) in changes {
-                    let key = encode_key(*topic, *partition, record);
-                    match encode_value(record) {
-                        Some(value) => table.insert(key.as_slice(), value.as_slice())?,
-                        None => table.remove(key.as_slice())?,
-                    };
+            let table = database.begin_read()?.open_table(MAP)?;
+            for row in table.iter()? {
+                let (key, value) = row?;
+                match changes.get(key.value()) {
+                    Some(wanted) if wanted.as_deref() == Some(value.value()) => {
+                        changes.remove(key.value());
+                    }
+                    Some(_) => {}
+                    None => {
+                        changes.insert(key.value().to_vec(), None);
+                    }
                 }
             }
-            Ok(transaction.commit()?)
+            if changes.is_empty() { Ok(()) } else { change(database, changes, Durability::Immediate) }
         })
+    }
+
+    /// Notes durably whether the topic is being filled from the copy: then it has a part of it only.
+    pub(crate) fn note_filling(&self, filling: bool) -> Result<(), LinkError> {
+        self.put_meta(FILLING, u64::from(filling))
+    }
+
+    pub(crate) fn is_filling(&self) -> Result<bool, LinkError> {
+        Ok(self.meta(FILLING)? == Some(1))
     }
 
     /// The lowest epoch that the link may run under.
     pub(crate) fn required_epoch(&self) -> Result<FencingEpoch, LinkError> {
-        let epoch = self.with(|database| {
-            let table = database.begin_read()?.open_table(META)?;
-            Ok(table.get(SEALED_BELOW)?.map_or(1, |epoch| epoch.value()))
-        })?;
-        Ok(FencingEpoch::from_wire(epoch).unwrap_or(FencingEpoch::FIRST))
+        let epoch = self.meta(SEALED_BELOW)?.and_then(FencingEpoch::from_wire);
+        Ok(epoch.unwrap_or(FencingEpoch::FIRST))
     }
 
     pub(crate) fn require_epoch(&self, epoch: FencingEpoch) -> Result<(), LinkError> {
+        self.put_meta(SEALED_BELOW, epoch.to_wire())
+    }
+
+    fn meta(&self, name: &str) -> Result<Option<u64>, LinkError> {
+        self.with(|database| {
+            let table = database.begin_read()?.open_table(META)?;
+            Ok(table.get(name)?.map(|value| value.value()))
+        })
+    }
+
+    fn put_meta(&self, name: &str, value: u64) -> Result<(), LinkError> {
         self.with(|database| {
             let transaction = database.begin_write()?;
-            transaction.open_table(META)?.insert(SEALED_BELOW, epoch.to_wire())?;
+            transaction.open_table(META)?.insert(name, value)?;
             Ok(transaction.commit()?)
         })
+    }
+
+    /// Why the copy is of no use in the topic's place.
+    pub(crate) fn lacking(&self) -> LinkError {
+        self.failed(&"it lacks what could not be written to it")
     }
 
     /// Uses the file, opening it where it is not open. After a failure it is closed: redb takes nothing more then.
@@ -140,6 +179,25 @@ impl Local {
     }
 }
 
+fn change(
+    database: &Database,
+    rows: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
+    durability: Durability,
+) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(durability)?;
+    {
+        let mut table = transaction.open_table(MAP)?;
+        for (key, value) in rows {
+            match value {
+                Some(value) => table.insert(key.as_slice(), value.as_slice())?,
+                None => table.remove(key.as_slice())?,
+            };
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
 /// Whether the file is not what redb wrote, rather than out of reach for now.
 fn is_damage(error: &DatabaseError) -> bool {
     match error {
@@ -153,11 +211,12 @@ fn is_damage(error: &DatabaseError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use leeward_model::{TargetOffset, TopicId};
+    use leeward_mirror_core::map::MapRecord;
+    use leeward_model::{PartitionIndex, TargetOffset, TopicId};
 
     use super::*;
 
-    fn change(partition: i32, target: i64) -> (TopicId, PartitionIndex, MapRecord) {
+    fn checkpoint(partition: i32, target: i64) -> Fact {
         let topic = TopicId::from_wire([7; 16]).expect("not the zero id");
         let target = TargetOffset::from_wire(target).expect("not negative");
         let partition = PartitionIndex::from_wire(partition).expect("not negative");
@@ -169,7 +228,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let local = Local::open(folder.path()).expect("opened");
         for partition in 0..50 {
-            local.write(&[change(partition, 9)]).expect("written");
+            local.write(&[checkpoint(partition, 9)], false).expect("written");
         }
         local.require_epoch(FencingEpoch::FIRST.next()).expect("durable");
         drop(local);
@@ -194,7 +253,7 @@ mod tests {
     fn a_cut_copy_is_set_aside_and_begun_anew() {
         let folder = tempfile::tempdir().expect("a folder");
         let local = Local::open(folder.path()).expect("opened");
-        local.write(&[change(0, 9)]).expect("written");
+        local.write(&[checkpoint(0, 9)], false).expect("written");
         drop(local);
         let file = folder.path().join(FILE);
         let whole = std::fs::read(&file).expect("there");
@@ -205,5 +264,45 @@ mod tests {
 
             assert!(local.load().expect("read").is_empty(), "{length}");
         }
+    }
+    /// What the next process finds where this one is killed.
+    fn after_a_kill(folder: &Path) -> Stored {
+        let next = tempfile::tempdir().expect("a folder");
+        std::fs::copy(folder.join(FILE), next.path().join(FILE)).expect("copied");
+        Local::open(next.path()).and_then(|local| local.load()).expect("read")
+    }
+
+    #[test]
+    fn what_was_written_durably_survives_a_kill_with_all_before_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let local = Local::open(folder.path()).expect("opened");
+        local.write(&[checkpoint(0, 9)], false).expect("written");
+        assert!(after_a_kill(folder.path()).is_empty());
+
+        local.write(&[checkpoint(1, 9)], true).expect("written");
+
+        assert_eq!(after_a_kill(folder.path()).partitions.len(), 2);
+    }
+
+    #[test]
+    fn a_copy_becomes_what_is_stored_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let local = Local::open(folder.path()).expect("opened");
+        local.write(&[checkpoint(0, 1), checkpoint(1, 1), checkpoint(2, 1)], true).expect("written");
+        let mut stored = Stored::default();
+        for (topic, partition, record) in [checkpoint(1, 1), checkpoint(2, 2), checkpoint(3, 3)] {
+            stored.apply(topic, partition, record);
+        }
+
+        local.become_copy_of(&stored).expect("written");
+
+        let found = after_a_kill(folder.path());
+        let checkpoints = |stored: &Stored| {
+            let of = |(key, partition): (&(TopicId, PartitionIndex), &crate::store::StoredPartition)| {
+                (key.1, partition.checkpoint)
+            };
+            stored.partitions.iter().map(of).collect::<std::collections::BTreeMap<_, _>>()
+        };
+        assert_eq!(checkpoints(&found), checkpoints(&stored));
     }
 }

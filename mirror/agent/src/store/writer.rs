@@ -1,20 +1,24 @@
 //! Writes changes of maps: to the topic first, then to the local copy, in the order in which they come.
 
-use std::{sync::Arc, time::Duration};
-
 use leeward_mirror_core::{
     map::{MapRecord, Run},
     partition::ChangeNumber,
 };
-use leeward_model::{PartitionIndex, SourceOffset, TargetOffset, TopicId, TopicName};
+use leeward_model::{PartitionIndex, SourceOffset, TargetOffset, TopicId, TopicName, with_causes};
 use tokio::sync::mpsc;
-use tracing::warn;
+use tracing::{info, warn};
 
-use super::{Facts, Local, MapTopic};
-use crate::{clock::wall, input::Input, limits::CHANGES_PER_BATCH_MAX};
-
-/// Wait between attempts to write to the topic.
-const RETRY: Duration = Duration::from_millis(200);
+use super::{
+    Fact, Facts, LocalCopy, MapTopic, SharedWriting,
+    parts::parts,
+    topic::{Written, is_gone},
+};
+use crate::{
+    LinkError,
+    clock::wall,
+    input::Input,
+    limits::{CHANGES_PER_ROUND_MAX, MAP_RETRY},
+};
 
 /// What is to be made durable about one partition.
 #[derive(Debug)]
@@ -40,7 +44,8 @@ pub(crate) enum Change {
 }
 
 impl Change {
-    fn facts(&self, facts: &mut Facts) {
+    fn facts(&self) -> Facts {
+        let mut facts = Facts::new();
         match self {
             Self::Runs { key, target_topic, put, remove, checkpoint, .. } => {
                 let mut add = |record| facts.push((key.0, key.1, record));
@@ -64,6 +69,7 @@ impl Change {
                 facts.push((*topic, first, record));
             }
         }
+        facts
     }
 
     fn done(self) -> Option<Input> {
@@ -75,32 +81,93 @@ impl Change {
     }
 }
 
-/// Runs until the changes end.
-pub(crate) async fn write_changes(
-    mut changes: mpsc::Receiver<Change>,
-    topic: MapTopic,
-    local: Arc<Local>,
-    inputs: mpsc::Sender<Input>,
-) {
-    let mut batch = Vec::new();
-    while changes.recv_many(&mut batch, CHANGES_PER_BATCH_MAX).await > 0 {
-        let mut facts = Facts::new();
-        for change in &batch {
-            change.facts(&mut facts);
-        }
-        while let Err(error) = topic.write(&facts, wall().as_millis()).await {
-            warn!(%error, "map is not written");
-            tokio::time::sleep(RETRY).await;
-        }
-        if let Err(error) = local.write(&facts) {
-            warn!(%error, "local copy of the map is not written");
-        }
-        for change in batch.drain(..) {
-            if let Some(input) = change.done()
-                && inputs.send(input).await.is_err()
-            {
-                return;
+/// What writes a link's maps.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) topic: MapTopic,
+    pub(crate) copy: LocalCopy,
+    pub(crate) writing: SharedWriting,
+    pub(crate) inputs: mpsc::Sender<Input>,
+}
+
+impl Writer {
+    /// Runs until the changes end.
+    pub(crate) async fn run(mut self, mut changes: mpsc::Receiver<Change>) {
+        let mut round = Vec::new();
+        loop {
+            let next = changes.recv_many(&mut round, CHANGES_PER_ROUND_MAX);
+            let received = match self.copy.due() {
+                Some(due) => tokio::time::timeout_at(due, next).await,
+                None => Ok(next.await),
+            };
+            match received {
+                Ok(0) => return self.copy.settle().await,
+                Ok(_) => {}
+                Err(_) => {
+                    self.copy.settle().await;
+                    continue;
+                }
+            }
+            let parts = parts(round.iter().map(Change::facts));
+            let mut written = round.drain(..);
+            for part in parts {
+                self.write(&part.facts).await;
+                for input in written.by_ref().take(part.ended).filter_map(Change::done) {
+                    if self.inputs.send(input).await.is_err() {
+                        return;
+                    }
+                }
             }
         }
+    }
+
+    /// Tries until the topic has the facts.
+    async fn write(&mut self, facts: &[Fact]) {
+        self.writing.begin();
+        let mut lost = false;
+        while let Err(error) = self.attempt(facts, &mut lost).await {
+            let error = with_causes(&error);
+            if self.writing.fail(error.clone()) {
+                warn!(topic = %self.topic.name(), error, "map is not written");
+            }
+            tokio::time::sleep(MAP_RETRY).await;
+        }
+        if self.writing.end() {
+            info!(topic = %self.topic.name(), "map is written again");
+        }
+        self.copy.take(facts).await;
+    }
+
+    /// Where the topic is found to be gone, it is made and filled first.
+    async fn attempt(&mut self, facts: &[Fact], lost: &mut bool) -> Result<(), LinkError> {
+        loop {
+            if *lost {
+                self.fill().await?;
+                *lost = false;
+            }
+            match self.topic.append(facts, wall().as_millis()).await {
+                Ok(Written::Behind) => return Ok(()),
+                Ok(Written::Elsewhere) => *lost = true,
+                Err(error) if is_gone(&error) => {
+                    *lost = self.topic.make().await? || self.topic.look().await?;
+                    if !*lost {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Writes to a topic that was made again everything that the one before it had.
+    async fn fill(&mut self) -> Result<(), LinkError> {
+        let facts = self.copy.begin_filling().await?;
+        warn!(topic = %self.topic.name(), records = facts.len(), "map topic is another: local copy is written to it");
+        self.topic.begin_anew().await?;
+        self.topic.write(facts, wall().as_millis()).await?;
+        if self.topic.look().await? {
+            return Err(self.topic.changing());
+        }
+        self.copy.end_filling().await
     }
 }

@@ -56,7 +56,7 @@ impl World {
         let offset = |wire| (SourceOffset::from_wire(wire).unwrap(), TargetOffset::from_wire(wire).unwrap());
         let (source, target) = offset(0);
         let run = Run { source, target, foreign_before: 0, anchor: true };
-        self.map.write(&[(key().0, key().1, MapRecord::Run(run))], 1).await.unwrap();
+        self.map.write(vec![(key().0, key().1, MapRecord::Run(run))], 1).await.unwrap();
     }
 
     async fn rival_writes_a_record(&self) {

@@ -4,6 +4,7 @@
 
 mod groups;
 mod made_again;
+mod map_topic;
 mod topics;
 mod world;
 

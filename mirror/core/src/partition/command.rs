@@ -30,6 +30,9 @@ impl Question {
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Make these durable in one step, in order of number; then [`super::Event::RunsPersisted`].
+    ///
+    /// Where one step is too small: first what goes, then what is put, in the order given. What a crash leaves is a map then
+    /// as long as what goes last becomes durable with what is put first, whose place it leaves.
     PersistRuns {
         change: ChangeNumber,
         put: Vec<Run>,

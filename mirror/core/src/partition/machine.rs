@@ -296,7 +296,7 @@ impl Partition {
             return;
         }
         self.change = self.change.next();
-        let Changes { put, remove } = changes;
+        let (put, remove) = changes.into_parts();
         todo.push(Command::PersistRuns { change: self.change, put, remove, checkpoint });
     }
 
