@@ -4,6 +4,7 @@
 
 mod gateway {
     mod crash;
+    mod cut;
     mod failover;
     mod forwarding;
     mod harness;
