@@ -3,7 +3,8 @@
 //! Kind 1, a batch: topic (u16 length, bytes), partition i32, ordinal of the first record u64, time of acceptance i64 in
 //! milliseconds since 1970, the batch as the client sent it. Kind 2, a lineage that keeps nothing: topic, partition, region,
 //! epoch u64, start ordinal u64, start offset i64, gaps (u32 count; ordinal u64, records u64 each). Kind 3, one that does: the
-//! same, and behind it the ordinal from which on it keeps u64. The journal adds magic, version and checksums.
+//! same, and behind it the ordinal from which on it keeps u64. Kind 4, a hole that a start found where the journal had ended too
+//! early: topic, partition, first ordinal u64, records u64. The journal adds magic, version and checksums.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -15,12 +16,14 @@ use crate::partition::{Gap, Lineage};
 pub(crate) const BATCH: u8 = 1;
 pub(crate) const LINEAGE: u8 = 2;
 pub(crate) const KEEPING_LINEAGE: u8 = 3;
+pub(crate) const HOLE: u8 = 4;
 
 /// A frame, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Frame {
     Batch { partition: TopicPartition, ordinal: u64, accepted_at_ms: i64, batch: Bytes },
     Lineage { partition: TopicPartition, lineage: Lineage },
+    Hole { partition: TopicPartition, hole: Gap },
 }
 
 /// What stands before a batch's own bytes.
@@ -44,6 +47,15 @@ pub(crate) fn lineage_frame(partition: &TopicPartition, lineage: &Lineage) -> (u
     (if keeps { KEEPING_LINEAGE } else { LINEAGE }, payload.freeze())
 }
 
+/// The payload of a hole's frame.
+pub(crate) fn hole_frame(partition: &TopicPartition, hole: Gap) -> Bytes {
+    let mut payload = BytesMut::new();
+    put_partition(&mut payload, partition);
+    payload.put_u64(hole.ordinal);
+    payload.put_u64(hole.records);
+    payload.freeze()
+}
+
 /// Reads a frame; `None` where it is none of ours.
 pub(crate) fn read(kind: u8, payload: Bytes) -> Option<Frame> {
     let mut input = Cursor { rest: payload };
@@ -58,6 +70,10 @@ pub(crate) fn read(kind: u8, payload: Bytes) -> Option<Frame> {
         KEEPING_LINEAGE => {
             let lineage = lineage(&mut input)?;
             Some(Frame::Lineage { partition, lineage: keeping(lineage, &mut input)? })
+        }
+        HOLE => {
+            let hole = gap(&mut input)?;
+            Some(Frame::Hole { partition, hole })
         }
         _ => None,
     }
@@ -84,8 +100,12 @@ pub(crate) fn lineage(input: &mut Cursor) -> Option<Lineage> {
         kept_from: start_ordinal,
         start_ordinal,
         start_offset: input.offset()?,
-        gaps: input.list(|input| Some(Gap { ordinal: input.ordinal()?, records: input.ordinal()? }))?,
+        gaps: input.list(gap)?,
     })
+}
+
+pub(crate) fn gap(input: &mut Cursor) -> Option<Gap> {
+    Some(Gap { ordinal: input.ordinal()?, records: input.ordinal()? })
 }
 
 /// A lineage with what it keeps, which is read behind it.

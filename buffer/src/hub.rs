@@ -109,7 +109,10 @@ impl Hub {
         let mut known = HashMap::new();
         for (name, recovered) in partitions {
             if recovered.damaged_records > 0 {
-                tracing::error!(partition = %name, records = recovered.damaged_records, "acknowledged records are damaged");
+                tracing::error!(
+                    partition = %name, records = recovered.damaged_records, journal = %store.journal_directory().display(),
+                    "acknowledged records are damaged or missing"
+                );
                 parts.metrics.damaged_records.inc_by(recovered.damaged_records);
             }
             let producer = derived_id(&identity, &name);
@@ -342,7 +345,7 @@ impl Hub {
         let frame = self.store.read(entry.position)?;
         let batch = frame.and_then(|(kind, payload)| match crate::frames::read(kind, payload) {
             Some(crate::frames::Frame::Batch { batch, .. }) => Some(batch),
-            Some(crate::frames::Frame::Lineage { .. }) | None => None,
+            Some(crate::frames::Frame::Lineage { .. } | crate::frames::Frame::Hole { .. }) | None => None,
         });
         let position = leeward_log::Position::new(entry.position);
         batch.ok_or(leeward_log::ReadError::NoFrame { position })
@@ -396,13 +399,14 @@ impl Hub {
             partitions.push((partition.name.clone(), state));
         }
         let state = State {
+            journal: None,
             identity: self.identity,
             producer_ids_to: self.producer_ids.reserved_to.load(Ordering::Relaxed),
             epoch: self.highest_epoch(),
             topics: self.catalog.known(),
             partitions,
         };
-        self.store.save(&state, needed)
+        self.store.save(state, needed)
     }
 
     /// Writes the state file whenever something changed.

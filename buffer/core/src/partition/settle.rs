@@ -123,7 +123,12 @@ impl Forward {
     }
 
     pub(super) fn forget_lineage(&mut self) {
-        self.lineage = None;
+        if let Some(lineage) = self.lineage.take() {
+            // What was left out is missing in the next one too.
+            let trimmed_to = self.trimmed_to;
+            self.damage.extend(lineage.gaps.into_iter().filter(|gap| gap.end() > trimmed_to));
+            self.damage.sort_by_key(|gap| gap.ordinal);
+        }
         self.journaled_end = self.acknowledged_end;
         self.marks = None;
         self.unsure = false;
@@ -222,6 +227,9 @@ impl Forward {
     fn settle_damage(&mut self, appended: Option<u64>) {
         for gap in std::mem::take(&mut self.damage) {
             let Some(lineage) = &self.lineage else { return };
+            if gap.end() <= lineage.start_ordinal {
+                continue;
+            }
             let begin = lineage.count_before(gap.ordinal);
             let there = appended.map_or(0, |appended| appended.saturating_sub(begin)).min(gap.records);
             let passed = self.entries.range(..self.acknowledged).any(|entry| entry.ordinal >= gap.end());

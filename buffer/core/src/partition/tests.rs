@@ -3,6 +3,7 @@
 
 mod doubt;
 mod gap;
+mod hole;
 
 use std::collections::{BTreeMap, VecDeque};
 
