@@ -8,5 +8,6 @@ mod gateway {
     mod failover;
     mod forwarding;
     mod harness;
+    mod remade;
     mod secured;
 }
