@@ -46,15 +46,22 @@ impl Forward {
         if self.entries.is_empty() {
             return self.forget_lineage();
         }
+        self.need_all_of_each();
         for entry in &mut self.entries {
-            let needed_from = entry.ordinal.max(self.trimmed_to);
-            entry.skip = u32::try_from(needed_from - entry.ordinal).expect("less than the batch has");
             entry.place = Place::Unknown;
         }
         let candidates = self.entries.iter().cloned().collect();
         let operation = self.busy(Operation::Match);
         let region = grant.region.clone();
         commands.push(Command::Match { operation, region, from: 0, to: None, candidates });
+    }
+
+    /// Nothing of a batch is left out but what is forgotten.
+    pub(super) fn need_all_of_each(&mut self) {
+        for entry in &mut self.entries {
+            let needed_from = entry.ordinal.max(self.trimmed_to);
+            entry.skip = u32::try_from(needed_from - entry.ordinal).expect("less than the batch has");
+        }
     }
 
     /// So many records from the first on were found by their content.

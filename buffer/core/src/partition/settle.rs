@@ -52,12 +52,12 @@ impl Forward {
     /// all behind them are to be looked for.
     fn send_kept_again(&mut self) -> bool {
         let Some(lineage) = &self.lineage else { return false };
-        let Some(front) = self.entries.front_mut() else { return false };
-        let needed_from = front.ordinal.max(self.trimmed_to);
-        if needed_from >= lineage.start_ordinal {
+        let trimmed_to = self.trimmed_to;
+        if self.entries.front().is_none_or(|front| front.ordinal.max(trimmed_to) >= lineage.start_ordinal) {
             return false;
         }
-        front.skip = u32::try_from(needed_from - front.ordinal).expect("less than the batch has");
+        self.need_all_of_each();
+        let Some(lineage) = &self.lineage else { return false };
         self.maybe_sent_to = self.maybe_sent_to.max(lineage.start_ordinal);
         self.acknowledged = 0;
         true
