@@ -1,7 +1,7 @@
 //! The state file: what of the gateway survives beside the journal.
 //!
 //! `LWBUFSTA`, version u16, then the fields in the order of [`State`], then the CRC-32C u32 of all before. Version 1 did not
-//! have what a lineage keeps, version 2 not what is known of the journal and of what is missing in it; both are read. It is replaced as a whole. Without it
+//! have what a lineage keeps, version 2 not in which log it is, nor what is known of the journal and of what is missing in it; both are read. It is replaced as a whole. Without it
 //! the journal's batches cannot be told from those that were forwarded, so damage to it stops the gateway.
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -10,7 +10,7 @@ use leeward_model::TopicPartition;
 use leeward_wire::record::crc32c;
 
 use crate::bytes_codec::{Cursor, put_list, put_partition, put_text};
-use crate::frames::{gap, keeping, lineage, put_lineage};
+use crate::frames::{gap, in_log, keeping, lineage, put_lineage, put_log};
 use crate::intake::{Producers, Remembered};
 use crate::partition::{Lineage, Marks, OffsetRun, Saved};
 
@@ -137,7 +137,7 @@ fn put_state(out: &mut BytesMut, state: &PartitionState) {
     out.put_u64(saved.trimmed_to);
     put_list(out, saved.lineage.iter(), |out, lineage| {
         put_lineage(out, lineage);
-        out.put_u64(lineage.kept_from);
+        put_log(out, lineage);
     });
     out.put_i64(saved.acknowledged_end);
     put_list(out, saved.runs.iter(), |out, run| {
@@ -167,7 +167,11 @@ fn put_state(out: &mut BytesMut, state: &PartitionState) {
 
 fn read_lineage(input: &mut Cursor, version: u16) -> Option<Lineage> {
     let lineage = lineage(input)?;
-    if version == NOTHING_KEPT { Some(lineage) } else { keeping(lineage, input) }
+    match version {
+        NOTHING_KEPT => Some(lineage),
+        NO_JOURNAL => keeping(lineage, input),
+        _ => in_log(lineage, input),
+    }
 }
 
 fn read_partition(input: &mut Cursor, version: u16) -> Option<PartitionState> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::mpsc;
 
 use leeward_log::{DiskFault, SimulatedDisk};
-use leeward_model::{FencingEpoch, PartitionIndex, RegionName, TopicName};
+use leeward_model::{FencingEpoch, PartitionIndex, RegionName, TopicId, TopicName};
 use leeward_wire::record::{BatchBuilder, Compression, RecordBatch};
 
 use super::*;
@@ -199,6 +199,9 @@ fn golden_state(keeps: u64) -> State {
     let lineage = Lineage {
         region: RegionName::new("eu-west").unwrap(),
         epoch: FencingEpoch::from_wire(3).unwrap(),
+        turn: 0,
+        writer: 0,
+        topic: None,
         kept_from: 10 - keeps,
         start_ordinal: 10,
         start_offset: 100,
@@ -295,6 +298,12 @@ fn a_journal_whose_state_file_is_missing_is_refused() {
     assert!(matches!(said, StoreError::State { source: StateError::Missing, .. }), "{said}");
 }
 
+/// One that began again in a log that was made anew.
+fn lineage_in_a_log() -> Lineage {
+    let topic = TopicId::from_wire(*b"0123456789abcdef");
+    Lineage { turn: 2, writer: 1, topic, kept_from: 12, ..golden_lineage(0) }
+}
+
 fn golden_lineage(keeps: u64) -> Lineage {
     golden_state(keeps).partitions[0].1.saved.lineage.clone().unwrap()
 }
@@ -305,6 +314,7 @@ fn the_journals_frames_are_written_as_they_always_were() {
     frames.extend_from_slice(&lineage_frame(&partition(), &golden_lineage(0)).1);
     golden("frames-v1.bin", &frames);
     golden("frame-kind3-v1.bin", &lineage_frame(&partition(), &golden_lineage(2)).1);
+    golden("frame-kind5-v1.bin", &lineage_frame(&partition(), &lineage_in_a_log()).1);
     golden("frame-kind4-v1.bin", &hole_frame(&partition(), HOLE));
 }
 
@@ -317,13 +327,12 @@ fn a_holes_frame_reads_back() {
 
 #[test]
 fn a_lineages_frame_reads_back_with_what_it_keeps() {
-    let read = |keeps| {
-        let (kind, payload) = lineage_frame(&partition(), &golden_lineage(keeps));
+    let read = |lineage: &Lineage| {
+        let (kind, payload) = lineage_frame(&partition(), lineage);
         crate::frames::read(kind, payload)
     };
 
-    for keeps in [0, 2] {
-        let lineage = golden_lineage(keeps);
-        assert_eq!(read(keeps), Some(Frame::Lineage { partition: partition(), lineage }));
+    for lineage in [golden_lineage(0), golden_lineage(2), lineage_in_a_log()] {
+        assert_eq!(read(&lineage), Some(Frame::Lineage { partition: partition(), lineage }));
     }
 }

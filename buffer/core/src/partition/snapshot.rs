@@ -36,7 +36,7 @@ impl Saved {
         if !lineage.replaces(known) {
             return;
         }
-        if (known.epoch, &known.region) == (lineage.epoch, &lineage.region) {
+        if (known.epoch, known.turn, &known.region) == (lineage.epoch, lineage.turn, &lineage.region) {
             self.lineage = Some(lineage);
         } else {
             self.begin(lineage);
@@ -126,13 +126,17 @@ impl Forward {
         let current = self
             .lineage
             .as_ref()
-            .filter(|lineage| lineage.region == journaled.region && lineage.epoch == journaled.epoch);
+            .filter(|lineage| lineage.region == journaled.region && lineage.epoch == journaled.epoch)
+            .filter(|lineage| lineage.turn == journaled.turn);
         if current.is_none() {
             // Between two lineages: a restart settles the older one again.
             let acknowledged_end = self.journaled_end;
             let lineage = Some(journaled);
             return Saved { trimmed_to, lineage, acknowledged_end, damage, ..Saved::default() };
         }
+        // The first id that is told of a topic is not worth a frame.
+        let topic = current.and_then(|lineage| lineage.topic).or(journaled.topic);
+        let journaled = Lineage { topic, ..journaled };
         let (runs, complete) = self.runs(journaled.start_ordinal);
         let end_of_runs = runs.last().map(|run| run.offset.saturating_add_unsigned(run.records));
         let acknowledged_end =
