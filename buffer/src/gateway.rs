@@ -204,6 +204,7 @@ async fn run(
 ) {
     for region in hub.regions.values() {
         hub.spawn(region.clone().keep());
+        hub.spawn(hub.clone().watch_topics(region.clone()));
     }
     hub.spawn(hub.clone().keep_state());
     hub.spawn(hub.clone().keep_gauges());

@@ -9,6 +9,7 @@ mod region;
 mod sender;
 mod standing;
 mod status;
+mod topics;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -18,7 +19,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use leeward_model::{Instant, ProducerId, RegionName, TopicPartition};
-use leeward_wire::record::crc32c;
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -109,11 +109,13 @@ impl Hub {
         let mut known = HashMap::new();
         for (name, recovered) in partitions {
             if recovered.damaged_records > 0 {
-                tracing::error!(partition = %name, records = recovered.damaged_records, "acknowledged records are damaged");
+                tracing::error!(
+                    partition = %name, records = recovered.damaged_records, journal = %store.journal_directory().display(),
+                    "acknowledged records are damaged or missing"
+                );
                 parts.metrics.damaged_records.inc_by(recovered.damaged_records);
             }
-            let producer = derived_id(&identity, &name);
-            let partition = Partition::new(name.clone(), producer, recovered.intake, recovered.forward);
+            let partition = Partition::new(name.clone(), identity, recovered.intake, recovered.forward);
             known.insert(name, Arc::new(partition));
         }
         Arc::new(Self {
@@ -178,7 +180,6 @@ impl Hub {
         }
         let mut partitions = self.partitions.write();
         let new = || {
-            let producer = derived_id(&self.identity, name);
             let mut forward = Forward::new((self.trimming)(name));
             if let Some(standing) = self.standing.load_full()
                 && standing.lives(tokio::time::Instant::now())
@@ -186,7 +187,7 @@ impl Hub {
             {
                 forward.on(Event::Granted(grant), self.now());
             }
-            Arc::new(Partition::new(name.clone(), producer, Intake::default(), forward))
+            Arc::new(Partition::new(name.clone(), self.identity, Intake::default(), forward))
         };
         partitions.entry(name.clone()).or_insert_with(new).clone()
     }
@@ -210,20 +211,21 @@ impl Hub {
     /// Starts what a command asks for. Nothing here waits: the partition is locked, so that batches leave in order.
     fn carry_out(self: &Arc<Self>, partition: &Arc<Partition>, command: Command) {
         match command {
-            Command::Send { region, epoch, sequence, entry } => {
-                let item = sender::Item { partition: partition.clone(), epoch, sequence, entry };
+            Command::Send { region, epoch, writer, sequence, entry } => {
+                let item = sender::Item { partition: partition.clone(), epoch, writer, sequence, entry };
                 self.region_of(&region, |region| region.send(self, item));
             }
             Command::FindEnd { operation, region } => {
                 self.operate(partition, operation, &region, async move |_, region, partition| {
-                    let offset = look::end_of(&region, &partition.name).await?;
-                    Ok(Event::EndFound { operation, offset })
+                    let (offset, topic) = look::end_of(&region, &partition.name).await?;
+                    Ok(Event::EndFound { operation, offset, topic })
                 });
             }
-            Command::Look { operation, region, epoch, from } => {
+            Command::Look { operation, region, epoch, writer, from } => {
                 self.operate(partition, operation, &region, async move |_, region, partition| {
-                    let found = look::look(&region, &partition, epoch, from).await?;
-                    Ok(Event::Looked { operation, found })
+                    let producer = partition.producer(writer);
+                    let (found, topic) = look::look(&region, &partition, (producer, epoch), from).await?;
+                    Ok(Event::Looked { operation, found, topic })
                 });
             }
             Command::Match { operation, region, from, to, candidates } => {
@@ -248,6 +250,8 @@ impl Hub {
                     self.tell_later(partition, Event::Failed { operation });
                 }
             }
+            Command::AskTopic { region } => self.region_of(&region, |region| region.topics.want()),
+            Command::LogLost { forgotten, sent_again } => self.log_is_lost(partition, forgotten, sent_again),
             Command::SetAside { entry } => self.set_aside(partition, &entry),
             Command::Trimmed { to } => {
                 self.cached_bytes.fetch_sub(partition.forget_cached(to), Ordering::Relaxed);
@@ -292,7 +296,7 @@ impl Hub {
                 tracing::debug!(partition = %partition.name, %error, "cannot settle the partition yet");
                 Event::Failed { operation }
             });
-            hub.tell(&partition, event);
+            hub.tell_credibly(&partition, event);
         });
     }
 
@@ -342,7 +346,7 @@ impl Hub {
         let frame = self.store.read(entry.position)?;
         let batch = frame.and_then(|(kind, payload)| match crate::frames::read(kind, payload) {
             Some(crate::frames::Frame::Batch { batch, .. }) => Some(batch),
-            Some(crate::frames::Frame::Lineage { .. }) | None => None,
+            Some(crate::frames::Frame::Lineage { .. } | crate::frames::Frame::Hole { .. }) | None => None,
         });
         let position = leeward_log::Position::new(entry.position);
         batch.ok_or(leeward_log::ReadError::NoFrame { position })
@@ -396,13 +400,14 @@ impl Hub {
             partitions.push((partition.name.clone(), state));
         }
         let state = State {
+            journal: None,
             identity: self.identity,
             producer_ids_to: self.producer_ids.reserved_to.load(Ordering::Relaxed),
             epoch: self.highest_epoch(),
             topics: self.catalog.known(),
             partitions,
         };
-        self.store.save(&state, needed)
+        self.store.save(state, needed)
     }
 
     /// Writes the state file whenever something changed.
@@ -424,13 +429,6 @@ impl Hub {
     pub(crate) fn mark_dirty(&self) {
         self.dirty.store(true, Ordering::Relaxed);
     }
-}
-
-/// The producer that a region sees for a partition of this gateway.
-fn derived_id(identity: &[u8; 16], name: &TopicPartition) -> ProducerId {
-    let text = name.to_string();
-    let half = |salt: u8| u64::from(crc32c(&[&identity[..], text.as_bytes(), &[salt]].concat()));
-    ProducerId::derived(half(0) << 32 | half(1))
 }
 
 /// Milliseconds since 1970.

@@ -47,6 +47,9 @@ pub const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 /// Age at which what is known of topics and leaders is asked anew.
 pub const METADATA_AGE: Duration = Duration::from_secs(5);
 
+/// Pause between two questions for the ids of a region's topics: marks that arrive meanwhile wait.
+pub const TOPICS_PAUSE: Duration = Duration::from_millis(200);
+
 /// Time that requests to a region which is left have to be answered before they count as unknown.
 pub const LEAVE_PATIENCE: Duration = Duration::from_millis(300);
 

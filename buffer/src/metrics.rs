@@ -74,7 +74,7 @@ impl Metrics {
             syncs: counter("syncs_total", "Syncs of the journal; each makes a group of batches durable.")?,
             rejected: counters(
                 "rejected_records_total",
-                "Records that were not taken, or set aside.",
+                "Records that were not taken, were set aside, or were forgotten with a deleted topic.",
                 "reason",
             )?,
             accepted_records: counter("accepted_records_total", "Records made durable.")?,

@@ -12,8 +12,8 @@ use crate::intake::{Claim, Intake, Producers};
 use crate::partition::{Entry, Forward, Gap, Place, Saved, Trimming};
 use crate::state::PartitionState;
 
-/// How many records a damaged end of the journal is taken to have held: more than it can have. A lineage's log tells
-/// how many of them were forwarded, and the rest is left out.
+/// How many records a damaged or missing end of the journal is taken to have held beyond those that the state knows of: more
+/// than it can have. A lineage's log tells how many of them were forwarded, and the rest is left out.
 const UNKNOWN_RECORDS: u64 = 1 << 32;
 
 /// A partition as it was.
@@ -21,8 +21,10 @@ const UNKNOWN_RECORDS: u64 = 1 << 32;
 pub(crate) struct Recovered {
     pub(crate) intake: Intake,
     pub(crate) forward: Forward,
-    /// Records that are known to stand in damaged parts of the journal.
+    /// Records that are known to stand in damaged or missing parts of the journal.
     pub(crate) damaged_records: u64,
+    /// What is missing at the journal's end and stands in no frame yet.
+    pub(crate) hole: Option<Gap>,
 }
 
 /// Reads the journal's frames in order.
@@ -31,6 +33,8 @@ pub(crate) struct Recovery {
     partitions: BTreeMap<TopicPartition, Rebuilding>,
     /// Ends of the damaged ranges passed so far.
     damage_ends: Vec<u64>,
+    /// The journal's end is missing.
+    cut: bool,
     unreadable: u64,
 }
 
@@ -51,12 +55,17 @@ impl Recovery {
     pub(crate) fn new(states: Vec<(TopicPartition, PartitionState)>) -> Self {
         let partitions =
             states.into_iter().map(|(partition, state)| (partition, Rebuilding::new(state))).collect();
-        Self { partitions, damage_ends: Vec::new(), unreadable: 0 }
+        Self { partitions, damage_ends: Vec::new(), cut: false, unreadable: 0 }
     }
 
     /// The journal cannot be read up to this position.
     pub(crate) fn damaged(&mut self, to: u64) {
         self.damage_ends.push(to);
+    }
+
+    /// The journal ends before what was durable once.
+    pub(crate) fn cut(&mut self) {
+        self.cut = true;
     }
 
     /// Takes the frame at `position`.
@@ -81,6 +90,9 @@ impl Recovery {
             Some(Frame::Lineage { partition, lineage }) => {
                 Self::partition(&mut self.partitions, partition).saved.take_lineage(lineage);
             }
+            Some(Frame::Hole { partition, hole }) => {
+                Self::partition(&mut self.partitions, partition).hole(hole, position);
+            }
             None => self.unreadable += 1,
         }
     }
@@ -101,9 +113,9 @@ impl Recovery {
         self,
         trimming: impl Fn(&TopicPartition) -> Trimming,
     ) -> Vec<(TopicPartition, Recovered)> {
-        let damage_ends = self.damage_ends;
+        let (cut, damage_ends) = (self.cut, self.damage_ends);
         let finish = |(partition, rebuilding): (TopicPartition, Rebuilding)| {
-            let recovered = rebuilding.finish(trimming(&partition), &damage_ends);
+            let recovered = rebuilding.finish(trimming(&partition), cut, &damage_ends);
             (partition, recovered)
         };
         self.partitions.into_iter().map(finish).collect()
@@ -128,7 +140,7 @@ impl Rebuilding {
     fn batch(&mut self, entry: Entry, claim: Option<Claim>, damage_ends: &[u64]) {
         let lost = damage_ends.iter().any(|end| *end > self.last_position);
         let trimmed_to = self.saved.trimmed_to;
-        let expected = self.expected.unwrap_or(trimmed_to);
+        let expected = self.expected_past_holes();
         let is_old = self.expected.is_none() && entry.ordinal < trimmed_to;
         if entry.ordinal != expected && !is_old {
             if !lost || entry.ordinal < expected {
@@ -147,15 +159,46 @@ impl Rebuilding {
         self.entries.push(entry);
     }
 
-    fn finish(mut self, trimming: Trimming, damage_ends: &[u64]) -> Recovered {
-        let damaged_records = self.damage.iter().fold(0, |sum: u64, gap| sum.saturating_add(gap.records));
-        let mut next_ordinal = self.next_ordinal.max(self.expected.unwrap_or(0));
-        if damage_ends.iter().any(|end| *end > self.last_position) {
-            self.damage.push(Gap { ordinal: next_ordinal, records: UNKNOWN_RECORDS });
-            next_ordinal += UNKNOWN_RECORDS;
+    /// The ordinal of the next frame that counts.
+    fn expected_past_holes(&self) -> u64 {
+        let mut expected = self.expected.unwrap_or(self.saved.trimmed_to);
+        for hole in &self.saved.damage {
+            if (hole.ordinal..hole.end()).contains(&expected) {
+                expected = hole.end();
+            }
         }
+        expected
+    }
+
+    /// Takes what an earlier start found missing.
+    fn hole(&mut self, hole: Gap, position: u64) {
+        self.last_position = position.max(1);
+        let ordinal = hole.ordinal.max(self.expected_past_holes());
+        if hole.end() <= ordinal {
+            self.expected = self.expected.max(Some(hole.end()));
+            return;
+        }
+        self.damage.push(Gap { ordinal, records: hole.end() - ordinal });
+        self.expected = Some(hole.end());
+        self.next_ordinal = self.next_ordinal.max(hole.end());
+    }
+
+    /// `cut`: more is missing at the journal's end than damage says.
+    fn finish(mut self, trimming: Trimming, cut: bool, damage_ends: &[u64]) -> Recovered {
+        let ends_at = self.expected_past_holes().max(self.saved.trimmed_to);
+        let known = self.next_ordinal.max(ends_at);
+        let damaged_end = damage_ends.iter().any(|end| *end > self.last_position);
+        let next_ordinal =
+            if known > ends_at || cut || damaged_end { known + UNKNOWN_RECORDS } else { known };
+        let hole = Gap { ordinal: ends_at, records: next_ordinal - ends_at };
+        let hole = (hole.records > 0).then_some(hole);
+        self.damage.extend(hole);
+        let trimmed_to = self.saved.trimmed_to;
+        let needed = self.saved.damage.iter().chain(&self.damage).filter(|gap| gap.end() > trimmed_to);
+        let damaged_records =
+            needed.fold(0, |sum: u64, gap| sum.saturating_add(gap.records % UNKNOWN_RECORDS));
         let forward = Forward::recovered(trimming, self.saved, self.entries, self.damage, next_ordinal);
         let intake = Intake::recovered(self.producers, next_ordinal);
-        Recovered { intake, forward, damaged_records }
+        Recovered { intake, forward, damaged_records, hole }
     }
 }

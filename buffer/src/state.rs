@@ -1,8 +1,8 @@
 //! The state file: what of the gateway survives beside the journal.
 //!
 //! `LWBUFSTA`, version u16, then the fields in the order of [`State`], then the CRC-32C u32 of all before. Version 1 did not
-//! have what a lineage keeps, and is read. It is replaced as a whole. Without it the journal's batches cannot be told from those that were forwarded, so damage to it stops
-//! the gateway.
+//! have what a lineage keeps, version 2 not in which log it is, nor what is known of the journal and of what is missing in it; both are read. It is replaced as a whole. Without it
+//! the journal's batches cannot be told from those that were forwarded, so damage to it stops the gateway.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -10,12 +10,14 @@ use leeward_model::TopicPartition;
 use leeward_wire::record::crc32c;
 
 use crate::bytes_codec::{Cursor, put_list, put_partition, put_text};
-use crate::frames::{keeping, lineage, put_lineage};
+use crate::frames::{gap, in_log, keeping, lineage, put_lineage, put_log};
 use crate::intake::{Producers, Remembered};
 use crate::partition::{Lineage, Marks, OffsetRun, Saved};
 
 const MAGIC: &[u8; 8] = b"LWBUFSTA";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
+/// The version before the journal's positions were said.
+const NO_JOURNAL: u16 = 2;
 /// The version before lineages kept anything.
 const NOTHING_KEPT: u16 = 1;
 
@@ -36,6 +38,15 @@ pub(crate) struct PartitionState {
     pub(crate) producers: Producers,
 }
 
+/// What the journal held when the state was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct JournalRange {
+    /// Nothing below this position is needed.
+    pub(crate) from: u64,
+    /// All below this position was durable.
+    pub(crate) to: u64,
+}
+
 /// All of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct State {
@@ -46,6 +57,7 @@ pub(crate) struct State {
     /// The highest epoch ever granted.
     pub(crate) epoch: u64,
     pub(crate) topics: Vec<KnownTopic>,
+    pub(crate) journal: Option<JournalRange>,
     pub(crate) partitions: Vec<(TopicPartition, PartitionState)>,
 }
 
@@ -73,6 +85,10 @@ impl State {
             out.put_u32(topic.partitions);
             out.put_u8(u8::from(topic.internal));
         });
+        put_list(&mut out, self.journal.iter(), |out, journal| {
+            out.put_u64(journal.from);
+            out.put_u64(journal.to);
+        });
         put_list(&mut out, self.partitions.iter(), |out, (partition, state)| {
             put_partition(out, partition);
             put_state(out, state);
@@ -90,7 +106,7 @@ impl State {
         let mut input = Cursor { rest: bytes.slice(..covered.len()) };
         let magic = input.bytes(MAGIC.len()).ok_or(StateError::Damaged)?;
         let version = input.u16().filter(|_| magic[..] == MAGIC[..]).ok_or(StateError::Damaged)?;
-        if !matches!(version, VERSION | NOTHING_KEPT) {
+        if !matches!(version, VERSION | NO_JOURNAL | NOTHING_KEPT) {
             return Err(StateError::Version(version));
         }
         read_state(&mut input, version).ok_or(StateError::Damaged)
@@ -106,9 +122,14 @@ fn read_state(input: &mut Cursor, version: u16) -> Option<State> {
             let name = input.text()?;
             Some(KnownTopic { name, partitions: input.u32()?, internal: input.u8()? != 0 })
         })?,
+        journal: if version < VERSION { None } else { input.list(journal_range)?.pop() },
         partitions: input.list(|input| Some((input.partition()?, read_partition(input, version)?)))?,
     };
     input.rest.is_empty().then_some(state)
+}
+
+fn journal_range(input: &mut Cursor) -> Option<JournalRange> {
+    Some(JournalRange { from: input.u64()?, to: input.u64()? })
 }
 
 fn put_state(out: &mut BytesMut, state: &PartitionState) {
@@ -116,13 +137,17 @@ fn put_state(out: &mut BytesMut, state: &PartitionState) {
     out.put_u64(saved.trimmed_to);
     put_list(out, saved.lineage.iter(), |out, lineage| {
         put_lineage(out, lineage);
-        out.put_u64(lineage.kept_from);
+        put_log(out, lineage);
     });
     out.put_i64(saved.acknowledged_end);
     put_list(out, saved.runs.iter(), |out, run| {
         out.put_u64(run.ordinal);
         out.put_i64(run.offset);
         out.put_u64(run.records);
+    });
+    put_list(out, saved.damage.iter(), |out, gap| {
+        out.put_u64(gap.ordinal);
+        out.put_u64(gap.records);
     });
     put_list(out, saved.marks.iter(), |out, marks| {
         out.put_i64(marks.replicated_to);
@@ -142,7 +167,11 @@ fn put_state(out: &mut BytesMut, state: &PartitionState) {
 
 fn read_lineage(input: &mut Cursor, version: u16) -> Option<Lineage> {
     let lineage = lineage(input)?;
-    if version == NOTHING_KEPT { Some(lineage) } else { keeping(lineage, input) }
+    match version {
+        NOTHING_KEPT => Some(lineage),
+        NO_JOURNAL => keeping(lineage, input),
+        _ => in_log(lineage, input),
+    }
 }
 
 fn read_partition(input: &mut Cursor, version: u16) -> Option<PartitionState> {
@@ -153,6 +182,7 @@ fn read_partition(input: &mut Cursor, version: u16) -> Option<PartitionState> {
         runs: input.list(|input| {
             Some(OffsetRun { ordinal: input.ordinal()?, offset: input.offset()?, records: input.ordinal()? })
         })?,
+        damage: if version < VERSION { Vec::new() } else { input.list(gap)? },
         marks: input.list(|input| Marks::told(input.i64()?, input.i64()?))?.pop(),
         vouched: input.u64()?,
     };

@@ -18,7 +18,7 @@ use leeward_model::TopicPartition;
 use crate::limits::{READ_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use crate::partition::Trimming;
 use crate::recovery::{Recovered, Recovery};
-use crate::state::{State, StateError};
+use crate::state::{JournalRange, State, StateError};
 
 #[cfg(test)]
 mod tests;
@@ -41,6 +41,8 @@ pub enum StoreError {
     State { path: PathBuf, source: StateError },
     #[error("the journal cannot be read")]
     Read(#[from] ReadError),
+    #[error("the journal cannot be written")]
+    Write(#[from] AppendError),
 }
 
 /// Why a batch was not stored.
@@ -102,8 +104,8 @@ impl Store {
             ..JournalConfig::default()
         };
         disk.create_dir(&journal_directory).map_err(io_error)?;
-        let (journal, found) = Journal::open(disk.clone(), &journal_directory, config)
-            .map_err(|source| StoreError::Journal { path: journal_directory, source })?;
+        let (mut journal, found) = Journal::open(disk.clone(), &journal_directory, config)
+            .map_err(|source| StoreError::Journal { path: journal_directory.clone(), source })?;
         for damage in &found.damage {
             tracing::error!(
                 file = %damage.file.display(), offset = damage.offset, bytes = damage.bytes,
@@ -127,6 +129,9 @@ impl Store {
             }
         };
         let mut recovery = Recovery::new(std::mem::take(&mut state.partitions));
+        if let Some(known) = state.journal {
+            compare(&journal, known, &journal_directory, &mut recovery);
+        }
         replay(&journal, &mut recovery)?;
         if recovery.unreadable() > 0 {
             tracing::error!(
@@ -135,6 +140,7 @@ impl Store {
             );
         }
         let partitions = recovery.finish(trimming);
+        keep_holes(&mut journal, &partitions)?;
         let (start, end) = (journal.start().get(), journal.end().get());
         let store = Self {
             disk,
@@ -241,9 +247,15 @@ impl Store {
         self.told.load(Ordering::Acquire)
     }
 
+    pub(crate) fn journal_directory(&self) -> PathBuf {
+        self.directory.join(JOURNAL)
+    }
+
     /// Persists the state. The journal is needed from `needed` on then.
-    pub(crate) fn save(&self, state: &State, needed: u64) -> Result<(), StoreError> {
+    pub(crate) fn save(&self, mut state: State, needed: u64) -> Result<(), StoreError> {
         let _turn = self.writing.lock();
+        let from = self.needed.load(Ordering::Relaxed).max(needed);
+        state.journal = Some(JournalRange { from, to: self.told() });
         replace_file(&*self.disk, &self.directory, STATE, &state.to_bytes())
             .map_err(|source| StoreError::Io { path: self.directory.join(STATE), source })?;
         self.needed.fetch_max(needed, Ordering::Relaxed);
@@ -282,6 +294,36 @@ pub(crate) fn lock(directory: &Path) -> Result<File, StoreError> {
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path }),
         Err(TryLockError::Error(source)) => Err(StoreError::Io { path, source }),
     }
+}
+
+/// Says where the journal lacks what it had when the state was written.
+fn compare(journal: &Journal, known: JournalRange, directory: &Path, recovery: &mut Recovery) {
+    let (start, end) = (journal.start().get(), journal.end().get());
+    if start > known.from {
+        tracing::error!(
+            journal = %directory.display(), from = known.from, to = start,
+            "the journal's first files are missing"
+        );
+        recovery.damaged(start);
+    }
+    if end < known.to {
+        tracing::error!(
+            journal = %directory.display(), ends = end, ended = known.to,
+            "the journal ends before what was durable once: a file was cut or removed"
+        );
+        recovery.cut();
+    }
+}
+
+/// Makes durable what is missing, before anything comes behind it.
+fn keep_holes(journal: &mut Journal, partitions: &[(TopicPartition, Recovered)]) -> Result<(), StoreError> {
+    for (partition, recovered) in partitions {
+        if let Some(hole) = recovered.hole {
+            journal.append(crate::frames::HOLE, &[&crate::frames::hole_frame(partition, hole)])?;
+        }
+    }
+    journal.sync()?;
+    Ok(())
 }
 
 /// Reads the whole journal, around what is damaged.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leeward_model::{LinkName, PartitionIndex, RegionName, TopicName, TopicPartition};
+use leeward_model::{LinkName, PartitionIndex, RegionName, TopicId, TopicName, TopicPartition};
 use leeward_proto::link::link_client::LinkClient;
 use leeward_proto::link::{LinkRequest, Watermark};
 use leeward_proto::transport::Peer;
@@ -41,19 +41,21 @@ async fn follow_once(
         };
         let Some(update) = update else { return Ok(()) };
         for watermark in &update.watermarks {
-            if let Some((name, marks)) = read(watermark) {
-                hub.replicated(source, &name, marks);
+            if let Some((name, topic, marks)) = read(watermark) {
+                hub.replicated(source, &name, (topic, marks));
             }
         }
     }
 }
 
-pub(crate) fn read(watermark: &Watermark) -> Option<(TopicPartition, Marks)> {
+/// Of which partition a watermark speaks, of which topic there, and what it says.
+pub(crate) fn read(watermark: &Watermark) -> Option<(TopicPartition, Option<TopicId>, Marks)> {
     let name = TopicPartition {
         topic: TopicName::new(&watermark.topic).ok()?,
         partition: PartitionIndex::from_wire(watermark.partition)?,
     };
-    Some((name, Marks::told(watermark.replicated_to, watermark.target_end)?))
+    let topic = watermark.source_topic_id[..].try_into().ok().and_then(TopicId::from_wire);
+    Some((name, topic, Marks::told(watermark.replicated_to, watermark.target_end)?))
 }
 
 #[cfg(test)]

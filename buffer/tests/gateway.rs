@@ -4,8 +4,10 @@
 
 mod gateway {
     mod crash;
+    mod cut;
     mod failover;
     mod forwarding;
     mod harness;
+    mod remade;
     mod secured;
 }

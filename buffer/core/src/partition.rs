@@ -5,6 +5,7 @@
 //! producer epoch, and which record had sequence 0 there. A batch stays buffered until the other region has it. When the
 //! acting primary changes, what the survivor has already is settled first, and the rest begins a new lineage there.
 
+mod anew;
 mod entry;
 mod event;
 mod lineage;
@@ -18,12 +19,13 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use leeward_model::{Instant, RegionName, mutation::planted};
+use leeward_model::{Instant, RegionName, TopicId, mutation::planted};
 
 use crate::limits::IN_FLIGHT_MAX;
 
+use anew::{Anew, Verified};
 pub use entry::{Entry, Place};
-pub use event::{Command, Event, Found, Grant, Marks, Operation, Outcome, Promoted};
+pub use event::{Command, Event, Found, Grant, Marks, Operation, Outcome, Promoted, TopicQuestion};
 pub use lineage::{Gap, Lineage};
 use search::Searched;
 pub use snapshot::{OffsetRun, Saved};
@@ -86,7 +88,7 @@ pub struct Forward {
     acknowledged_end: i64,
     marks: Option<Marks>,
     /// What was said of a region and cannot be used yet.
-    heard: Option<(RegionName, Marks)>,
+    heard: Option<(RegionName, Option<TopicId>, Marks)>,
     grant: Option<Grant>,
     live: bool,
     phase: Phase,
@@ -103,6 +105,9 @@ pub struct Forward {
     crossed: bool,
     /// What became of looking through the log of the grant's region because of that.
     searched: Searched,
+    /// Whether the log is still the one that the lineage began in.
+    anew: Anew,
+    verified: Verified,
 }
 
 impl Forward {
@@ -132,6 +137,8 @@ impl Forward {
             vouched: 0,
             crossed: false,
             searched: Searched::default(),
+            anew: Anew::default(),
+            verified: Verified::default(),
         }
     }
 
@@ -142,13 +149,18 @@ impl Forward {
             Event::Accepted(entry) => self.accept(entry),
             Event::Granted(grant) => self.granted(grant),
             Event::Lapsed => self.live = false,
-            Event::EndFound { operation, offset } => self.end_found(operation, offset),
+            Event::EndFound { operation, offset, topic } => self.end_found(operation, offset, topic),
             Event::LineageSaved { operation } => self.lineage_was_saved(operation),
-            Event::Looked { operation, found } => self.looked(operation, &found),
+            Event::Looked { operation, found, topic } => {
+                self.looked(operation, &found, topic, &mut commands);
+            }
             Event::Matched { operation, records } => self.matched(operation, records),
             Event::Failed { operation } => self.failed(operation, now, &mut commands),
             Event::Sent { ordinal, outcome } => self.sent(ordinal, outcome),
-            Event::Replicated { region, marks } => self.replicated(&region, marks),
+            Event::Replicated { region, topic, marks } => {
+                self.replicated(&region, topic, marks, &mut commands);
+            }
+            Event::TopicTold { question, topic } => self.topic_told(question, topic),
             Event::Tick => {}
         }
         self.trim(&mut commands);
@@ -229,6 +241,7 @@ impl Forward {
         match &self.lineage {
             Some(_) if self.crossed => self.search(&grant, commands),
             Some(lineage) if lineage.region != grant.region => self.leave(&grant, commands),
+            Some(_) if self.anew.is_going_on() => self.begin_anew(&grant, commands),
             Some(lineage) if self.unsure => {
                 let lineage = lineage.clone();
                 self.look(&lineage, self.acknowledged_end, commands);
@@ -245,9 +258,9 @@ impl Forward {
     }
 
     fn look(&mut self, lineage: &Lineage, from: i64, commands: &mut Vec<Command>) {
-        let (region, epoch) = (lineage.region.clone(), lineage.producer_epoch());
+        let (region, epoch, writer) = (lineage.region.clone(), lineage.producer_epoch(), lineage.writer);
         let operation = self.busy(Operation::Look);
-        commands.push(Command::Look { operation, region, epoch, from });
+        commands.push(Command::Look { operation, region, epoch, writer, from });
     }
 
     fn find_end(&mut self, region: RegionName, commands: &mut Vec<Command>) {
@@ -273,6 +286,7 @@ impl Forward {
             commands.push(Command::Send {
                 region: lineage.region.clone(),
                 epoch: lineage.producer_epoch(),
+                writer: lineage.writer,
                 sequence: lineage.sequence(entry.first()),
                 entry: entry.clone(),
             });
@@ -284,20 +298,36 @@ impl Forward {
 
     /// What is said of a region while no grant lives may be of another log than the lineage's: it waits for the next grant.
     /// What is said of the grant's region before there is a lineage in it waits for that.
-    fn replicated(&mut self, region: &RegionName, marks: Marks) {
-        let ours = self.lineage.as_ref().is_some_and(|lineage| lineage.region == *region) && !self.crossed;
+    /// What is said of another topic than the lineage's waits for a lineage in that one.
+    fn replicated(
+        &mut self,
+        region: &RegionName,
+        topic: Option<TopicId>,
+        marks: Marks,
+        commands: &mut Vec<Command>,
+    ) {
+        let here = self.lineage.as_ref().filter(|lineage| lineage.region == *region && !self.crossed);
         let granted = self.grant.as_ref().is_some_and(|grant| grant.region == *region);
+        let ours = here.is_some_and(|lineage| lineage.topic == topic) && !self.anew.is_going_on();
         if ours && self.live {
             self.take_marks(marks);
-        } else if ours || granted && self.live {
-            self.heard = Some((region.clone(), marks));
+        } else if here.is_some() || granted && self.live {
+            let elsewhere = here.is_some_and(|lineage| lineage.topic != topic);
+            self.heard = Some((region.clone(), topic, marks));
+            if elsewhere && topic.is_some() {
+                self.ask_topic(commands);
+            }
         }
     }
 
     fn take_heard(&mut self) {
-        if let (Some((region, marks)), Some(lineage)) = (self.heard.take(), &self.lineage)
-            && lineage.region == region
-        {
+        if self.anew.is_going_on() {
+            return;
+        }
+        let heard = self.heard.take_if(|(region, topic, _)| {
+            self.lineage.as_ref().is_some_and(|lineage| (&lineage.region, lineage.topic) == (region, *topic))
+        });
+        if let Some((_, _, marks)) = heard {
             self.take_marks(marks);
         }
     }
@@ -313,11 +343,16 @@ impl Forward {
         let before = self.trimmed_to;
         while self.acknowledged > 0 {
             let replicated = self.marks.zip(self.entries[0].last_offset());
+            let verified = self.is_verified(&self.entries[0]);
             let done = match self.trimming {
                 Trimming::WhenAcknowledged => true,
                 Trimming::WhenReplicated if planted("buffer-forgets-what-one-region-has") => true,
                 Trimming::WhenReplicated => {
-                    replicated.is_some_and(|(marks, last)| marks.replicated_to > last)
+                    let mirrored = replicated.is_some_and(|(marks, last)| marks.replicated_to > last);
+                    if mirrored && !verified {
+                        self.ask_topic(commands);
+                    }
+                    mirrored && verified
                 }
             };
             if !done {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use leeward_client::{ClusterError, Connection, Lane, RequestError};
-use leeward_model::{ProducerEpoch, Sequence, TopicPartition};
+use leeward_model::{ProducerEpoch, ProducerId, Sequence, TopicId, TopicPartition};
 use leeward_wire::ErrorCode;
 use leeward_wire::api::{
     FetchRequest, FetchRequestPartition, FetchRequestTopic, ListOffsetsRequest, ListOffsetsRequestPartition,
@@ -36,6 +36,8 @@ pub(crate) enum LookError {
     Code(ErrorCode),
     #[error("broker said nothing of the partition")]
     Missing,
+    #[error("the topic was made anew meanwhile")]
+    Remade,
     #[error("log holds what is no batch")]
     Batch(#[from] BatchError),
     #[error("buffered batch cannot be read")]
@@ -128,20 +130,30 @@ impl Log {
     }
 }
 
-/// Where a partition's log ends in a region.
-pub(super) async fn end_of(region: &Region, partition: &TopicPartition) -> Result<i64, LookError> {
+/// Where a partition's log ends in a region, and which topic was told last to have it: nothing counts for that before it is
+/// told again.
+pub(super) async fn end_of(
+    region: &Region,
+    partition: &TopicPartition,
+) -> Result<(i64, Option<TopicId>), LookError> {
     let log = Log::open(region, partition).await?;
-    log.end().await.inspect_err(|_| region.want_leaders())
+    let end = log.end().await.inspect_err(|_| region.want_leaders())?;
+    Ok((end, known_topic(region, partition)))
 }
 
-/// Our batches of one producer epoch, from an offset to the log's end as it is.
+fn known_topic(region: &Region, partition: &TopicPartition) -> Option<TopicId> {
+    region.cluster()?.map().topics.get(&partition.topic)?.id
+}
+
+/// Our batches of one producer and epoch, from an offset to the log's end as it is, and the topic that has the log.
 pub(super) async fn look(
     region: &Region,
     partition: &Partition,
-    epoch: ProducerEpoch,
+    (producer, epoch): (ProducerId, ProducerEpoch),
     from: i64,
-) -> Result<Vec<Found>, LookError> {
+) -> Result<(Vec<Found>, Option<TopicId>), LookError> {
     let log = Log::open(region, &partition.name).await?;
+    let before = known_topic(region, &partition.name);
     let end = log.end().await.inspect_err(|_| region.want_leaders())?;
     let mut found = Vec::new();
     let mut next = from;
@@ -150,7 +162,7 @@ pub(super) async fn look(
         let Some(last) = batches.last() else { break };
         next = next.max(last.next_offset());
         let ours = batches.iter().filter(|batch| {
-            batch.producer_id() == partition.producer.to_wire()
+            batch.producer_id() == producer.to_wire()
                 && batch.producer_epoch() == epoch.to_wire()
                 && batch.base_offset() >= from
         });
@@ -162,5 +174,7 @@ pub(super) async fn look(
             })
         }));
     }
-    Ok(found)
+    // No topic comes back once it is gone: one that was told before and is told now was there in between.
+    let after = region.topics.id_of(&partition.name.topic).await?;
+    if before == after { Ok((found, after)) } else { Err(LookError::Remade) }
 }

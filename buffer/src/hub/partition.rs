@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use leeward_model::{ProducerId, TopicPartition};
+use leeward_wire::record::crc32c;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -22,8 +23,8 @@ struct Waiting {
 #[derive(Debug)]
 pub(crate) struct Partition {
     pub(crate) name: TopicPartition,
-    /// As which producer the partition is forwarded.
-    pub(crate) producer: ProducerId,
+    /// Of which gateway, for its producers' ids.
+    identity: [u8; 16],
     /// Locked before `forward`, never after it.
     pub(crate) intake: Mutex<Intake>,
     pub(crate) forward: Mutex<Forward>,
@@ -32,15 +33,26 @@ pub(crate) struct Partition {
 }
 
 impl Partition {
-    pub(crate) fn new(name: TopicPartition, producer: ProducerId, intake: Intake, forward: Forward) -> Self {
+    pub(crate) fn new(name: TopicPartition, identity: [u8; 16], intake: Intake, forward: Forward) -> Self {
         Self {
             name,
-            producer,
+            identity,
             intake: Mutex::new(intake),
             forward: Mutex::new(forward),
             waiting: Mutex::default(),
             cached: Mutex::default(),
         }
+    }
+
+    /// The producer that a region sees for a lineage's writer.
+    pub(super) fn producer(&self, writer: u32) -> ProducerId {
+        // No topic's name has a `#`.
+        let name = match writer {
+            0 => self.name.to_string(),
+            later => format!("{}#{later}", self.name),
+        };
+        let half = |salt: u8| u64::from(crc32c(&[&self.identity[..], name.as_bytes(), &[salt]].concat()));
+        ProducerId::derived(half(0) << 32 | half(1))
     }
 
     /// Gives the offset of the batch at `ordinal` once the acting primary has it; -1 where nobody knows it.

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Hub;
 use super::sender::{self, Item};
+use super::topics::Topics;
 use crate::limits::{METADATA_AGE, RECONNECT_PAUSE};
 use crate::partition::{Event, Outcome};
 
@@ -30,6 +31,7 @@ pub(crate) struct Region {
     senders: Mutex<Senders>,
     pub(super) open_requests: AtomicUsize,
     leaders_wanted: Notify,
+    pub(super) topics: Topics,
     versions: Mutex<Option<BTreeMap<ApiKey, (i16, i16)>>>,
 }
 
@@ -50,6 +52,7 @@ impl Region {
             senders: Mutex::default(),
             open_requests: AtomicUsize::new(0),
             leaders_wanted: Notify::new(),
+            topics: Topics::new(),
             versions: Mutex::default(),
         }
     }

@@ -32,6 +32,7 @@ const ALL_IN_SYNC: i16 = -1;
 pub(super) struct Item {
     pub(super) partition: Arc<Partition>,
     pub(super) epoch: ProducerEpoch,
+    pub(super) writer: u32,
     pub(super) sequence: Sequence,
     pub(super) entry: Entry,
 }
@@ -176,7 +177,7 @@ impl Sender {
     fn batch(&self, item: &Item) -> Result<Bytes, String> {
         let bytes = self.hub.read_batch(&item.partition, &item.entry).map_err(|error| error.to_string())?;
         let batch = RecordBatch::parse(bytes).map_err(|error| error.to_string())?;
-        let producer_id = item.partition.producer.to_wire();
+        let producer_id = item.partition.producer(item.writer).to_wire();
         let (producer_epoch, base_sequence) = (item.epoch.to_wire(), item.sequence.to_wire());
         if item.entry.skip == 0 {
             let patch = Patch { producer_id, producer_epoch, base_sequence, ..Patch::default() };

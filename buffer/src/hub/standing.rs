@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use leeward_model::{RegionName, TopicPartition};
+use leeward_model::{RegionName, TopicId, TopicPartition};
 
 use super::Hub;
 use crate::grants::Standing;
@@ -20,19 +20,20 @@ impl Hub {
         standing.as_ref().is_some_and(|standing| standing.allows(region, tokio::time::Instant::now()))
     }
 
-    fn lives(&self) -> bool {
+    pub(super) fn lives(&self) -> bool {
         self.standing.load().as_ref().is_some_and(|standing| standing.lives(tokio::time::Instant::now()))
     }
 
     /// The other region has all of `region`'s partition up to here.
-    pub(crate) fn replicated(self: &Arc<Self>, region: &RegionName, name: &TopicPartition, marks: Marks) {
+    pub(crate) fn replicated(
+        self: &Arc<Self>,
+        region: &RegionName,
+        name: &TopicPartition,
+        (topic, marks): (Option<TopicId>, Marks),
+    ) {
         let known = self.partitions.read().get(name).cloned();
         if let Some(partition) = known {
-            // Who stood still may meet marks before it looks at the clock: they may be of another log than the lineage's.
-            if !self.lives() {
-                self.tell(&partition, Event::Lapsed);
-            }
-            self.tell(&partition, Event::Replicated { region: region.clone(), marks });
+            self.tell_credibly(&partition, Event::Replicated { region: region.clone(), topic, marks });
         }
     }
 

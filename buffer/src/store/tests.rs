@@ -1,20 +1,23 @@
 //! The disk loses what was not synced, and fails on purpose: what was acknowledged is there at the next start.
 
+mod cut;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc;
 
 use leeward_log::{DiskFault, SimulatedDisk};
-use leeward_model::{FencingEpoch, PartitionIndex, RegionName, TopicName};
+use leeward_model::{FencingEpoch, PartitionIndex, RegionName, TopicId, TopicName};
 use leeward_wire::record::{BatchBuilder, Compression, RecordBatch};
 
 use super::*;
-use crate::frames::{Frame, batch_head, lineage_frame};
+use crate::frames::{Frame, batch_head, hole_frame, lineage_frame};
 use crate::intake::{Claim, Offer, Remembered};
 use crate::partition::{Gap, Lineage, Marks, OffsetRun, Saved};
-use crate::state::{KnownTopic, PartitionState};
+use crate::state::{JournalRange, KnownTopic, PartitionState};
 
 const CAPACITY: u64 = 64 << 20;
+const HOLE: Gap = Gap { ordinal: 43, records: 5 };
 
 fn partition() -> TopicPartition {
     TopicPartition {
@@ -71,6 +74,21 @@ impl Life {
         Self { opened, intake }
     }
 
+    /// Offers a batch that becomes durable.
+    fn accept(&mut self, batch: &RecordBatch) -> u64 {
+        let (ordinal, hears) = self.offer(batch).unwrap();
+        assert!(self.settle(&hears));
+        ordinal
+    }
+
+    /// Writes the state file, as if nothing of the partition was forwarded yet.
+    fn save(&self) -> Result<(), StoreError> {
+        let (next_ordinal, producers) = (self.intake.next_ordinal(), self.intake.producers().clone());
+        let state = PartitionState { saved: Saved::default(), next_ordinal, producers };
+        let state = State { partitions: vec![(partition(), state)], ..State::default() };
+        self.opened.store.save(state, 0)
+    }
+
     /// Offers a batch; the receiver hears whether it is durable.
     fn offer(&mut self, batch: &RecordBatch) -> Option<(u64, mpsc::Receiver<bool>)> {
         let Offer::Take { ordinal } = self.intake.offer(Claim::of(batch), 1) else { return None };
@@ -114,11 +132,16 @@ fn what_was_acknowledged_is_found_after_a_crash_that_drops_unsynced_writes() {
                 if step < 9 && gateway.settle(&hears) {
                     acknowledged.insert(ordinal, offered.to_bytes());
                 }
+                if step % 4 == 2 {
+                    let _ = gateway.save();
+                }
             }
             disk.crash();
             drop(gateway);
 
-            let found = found(&open(&disk));
+            let opened = open(&disk);
+            let found = found(&opened);
+            assert!(opened.partitions.iter().all(|(_, one)| one.hole.is_none()), "seed {seed}, life {life}");
             for (ordinal, batch) in &acknowledged {
                 assert_eq!(found.get(ordinal), Some(batch), "seed {seed}, life {life}, ordinal {ordinal}");
             }
@@ -176,6 +199,9 @@ fn golden_state(keeps: u64) -> State {
     let lineage = Lineage {
         region: RegionName::new("eu-west").unwrap(),
         epoch: FencingEpoch::from_wire(3).unwrap(),
+        turn: 0,
+        writer: 0,
+        topic: None,
         kept_from: 10 - keeps,
         start_ordinal: 10,
         start_offset: 100,
@@ -188,6 +214,7 @@ fn golden_state(keeps: u64) -> State {
         runs: vec![OffsetRun { ordinal: 30, offset: 118, records: 10 }],
         marks: Some(Marks { replicated_to: 120, target_end: 119 }),
         vouched: 4,
+        damage: vec![HOLE],
     };
     let state = PartitionState { saved, next_ordinal: 43, producers };
     State {
@@ -195,6 +222,7 @@ fn golden_state(keeps: u64) -> State {
         producer_ids_to: 1000,
         epoch: 3,
         topics: vec![KnownTopic { name: "orders".to_owned(), partitions: 4, internal: false }],
+        journal: Some(JournalRange { from: 300, to: 4000 }),
         partitions: vec![(partition(), state)],
     }
 }
@@ -208,16 +236,21 @@ fn golden(name: &str, written: &[u8]) {
 
 #[test]
 fn the_state_file_is_written_as_it_always_was() {
-    golden("state-v2.bin", &golden_state(2).to_bytes());
+    golden("state-v3.bin", &golden_state(2).to_bytes());
 }
 
 #[test]
-fn a_state_file_of_the_version_before_is_read() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/state-v1.bin");
+fn state_files_of_the_versions_before_are_read() {
+    for (name, keeps) in [("state-v1.bin", 0), ("state-v2.bin", 2)] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name);
+        let mut known = golden_state(keeps);
+        known.journal = None;
+        known.partitions[0].1.saved.damage.clear();
 
-    let read = State::read(&Bytes::from(std::fs::read(path).unwrap()));
+        let read = State::read(&Bytes::from(std::fs::read(path).unwrap()));
 
-    assert_eq!(read, Ok(golden_state(0)));
+        assert_eq!(read, Ok(known), "{name}");
+    }
 }
 
 #[test]
@@ -265,6 +298,12 @@ fn a_journal_whose_state_file_is_missing_is_refused() {
     assert!(matches!(said, StoreError::State { source: StateError::Missing, .. }), "{said}");
 }
 
+/// One that began again in a log that was made anew.
+fn lineage_in_a_log() -> Lineage {
+    let topic = TopicId::from_wire(*b"0123456789abcdef");
+    Lineage { turn: 2, writer: 1, topic, kept_from: 12, ..golden_lineage(0) }
+}
+
 fn golden_lineage(keeps: u64) -> Lineage {
     golden_state(keeps).partitions[0].1.saved.lineage.clone().unwrap()
 }
@@ -275,17 +314,25 @@ fn the_journals_frames_are_written_as_they_always_were() {
     frames.extend_from_slice(&lineage_frame(&partition(), &golden_lineage(0)).1);
     golden("frames-v1.bin", &frames);
     golden("frame-kind3-v1.bin", &lineage_frame(&partition(), &golden_lineage(2)).1);
+    golden("frame-kind5-v1.bin", &lineage_frame(&partition(), &lineage_in_a_log()).1);
+    golden("frame-kind4-v1.bin", &hole_frame(&partition(), HOLE));
+}
+
+#[test]
+fn a_holes_frame_reads_back() {
+    let read = crate::frames::read(crate::frames::HOLE, hole_frame(&partition(), HOLE));
+
+    assert_eq!(read, Some(Frame::Hole { partition: partition(), hole: HOLE }));
 }
 
 #[test]
 fn a_lineages_frame_reads_back_with_what_it_keeps() {
-    let read = |keeps| {
-        let (kind, payload) = lineage_frame(&partition(), &golden_lineage(keeps));
+    let read = |lineage: &Lineage| {
+        let (kind, payload) = lineage_frame(&partition(), lineage);
         crate::frames::read(kind, payload)
     };
 
-    for keeps in [0, 2] {
-        let lineage = golden_lineage(keeps);
-        assert_eq!(read(keeps), Some(Frame::Lineage { partition: partition(), lineage }));
+    for lineage in [golden_lineage(0), golden_lineage(2), lineage_in_a_log()] {
+        assert_eq!(read(&lineage), Some(Frame::Lineage { partition: partition(), lineage }));
     }
 }

@@ -8,24 +8,10 @@ use leeward_buffer::Gateway;
 use leeward_client::{Cluster, FetchFrom, FetchPlan, Fetcher};
 use leeward_faults::{Cut, Proxy, Shape};
 use leeward_node::{Endpoint, NodeConfig};
-use leeward_proto::control::{Grant, PromotedPartition};
+use leeward_proto::control::Grant;
 use leeward_wire::ErrorCode;
 
 use super::harness::*;
-
-fn granted(epoch: u64, to: &str) -> Grant {
-    Grant { epoch, acting_primary: to.to_owned(), lease_millis: 2000, ..Grant::default() }
-}
-
-fn promoted(epoch: u64, from: &str, to: &str, replicated_to: i64) -> Grant {
-    let partition = PromotedPartition {
-        topic: "orders".to_owned(),
-        partition: 0,
-        replicated_to,
-        target_end: replicated_to,
-    };
-    Grant { replay_from: from.to_owned(), promoted: vec![partition], ..granted(epoch, to) }
-}
 
 /// A gateway over these regions that forwards where its controller granted it to.
 async fn forwarding(
@@ -194,7 +180,8 @@ async fn batches_that_crossed_without_anybody_knowing_are_not_written_again() {
     let mut controller = Controller::start().await;
     let mut config = config(&dir.path().join("buffer"), &[("a", proxy.address()), ("b", b.addr())]);
     config.controllers = vec![controller.address.clone()];
-    config.agents = [(region("b"), "http://127.0.0.1:1".to_owned())].into();
+    let agent = Agent::start().await;
+    config.agents = [(region("b"), agent.address.clone())].into();
     let registry = config.registry.clone();
     controller.grant(granted(1, "a"));
     let (gateway, through) = start(config).await;
@@ -202,6 +189,11 @@ async fn batches_that_crossed_without_anybody_knowing_are_not_written_again() {
     let producer = producer(&through);
     produce(&producer, 0, 50).await;
     while gateway.status().unforwarded_records > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Of what was acknowledged before it is certain then which topic has it.
+    agent.tell(topic_id(&connect(proxy.address()).await).await, 1);
+    while gateway.status().buffered_records > 49 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 
@@ -236,7 +228,7 @@ async fn a_record_is_forgotten_once_the_other_region_has_it() {
     }
     assert_eq!(gateway.status().buffered_records, 10);
 
-    agent.tell(7);
+    agent.tell(topic_id(&connect(a.addr()).await).await, 7);
 
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while gateway.status().buffered_records > 3 && tokio::time::Instant::now() < deadline {

@@ -10,14 +10,14 @@ use bytes::Bytes;
 use leeward_buffer::{Acknowledge, Gateway, GatewayConfig, GroupWait};
 use leeward_client::{
     Acks, ClientConfig, Cluster, ConsumedRecord, FetchFrom, FetchPlan, Fetcher, Isolation, NewRecord,
-    NewTopic, Producer, ProducerConfig, read_records,
+    NewTopic, Producer, ProducerConfig, TopicSelection, read_records,
 };
-use leeward_model::{ByteSize, PartitionIndex, RegionName, TopicName, TopicPartition};
+use leeward_model::{ByteSize, PartitionIndex, RegionName, TopicId, TopicName, TopicPartition};
 use leeward_node::{Node, NodeConfig, RunningNode};
 use leeward_proto::control::control_server::{Control, ControlServer};
 use leeward_proto::control::{
-    Event, EventsRequest, GatewayReport, Grant, PlanReply, StatusReply, StatusRequest, VerbReply,
-    VerbRequest, WatchRequest,
+    Event, EventsRequest, GatewayReport, Grant, PlanReply, PromotedPartition, StatusReply, StatusRequest,
+    VerbReply, VerbRequest, WatchRequest,
 };
 use leeward_proto::link::link_server::{Link, LinkServer};
 use leeward_proto::link::{
@@ -168,6 +168,27 @@ pub(super) async fn mirror(source: &Cluster, target: &Cluster, limit: usize) -> 
     i64::try_from(copied.max(have)).unwrap()
 }
 
+/// The id of the topic that a region has.
+pub(super) async fn topic_id(at: &Cluster) -> TopicId {
+    let name = orders().topic;
+    let known = at.metadata(TopicSelection::Named(std::slice::from_ref(&name))).await.unwrap();
+    known.topics[&name].id.unwrap()
+}
+
+pub(super) fn granted(epoch: u64, to: &str) -> Grant {
+    Grant { epoch, acting_primary: to.to_owned(), lease_millis: 2000, ..Grant::default() }
+}
+
+pub(super) fn promoted(epoch: u64, from: &str, to: &str, replicated_to: i64) -> Grant {
+    let partition = PromotedPartition {
+        topic: "orders".to_owned(),
+        partition: 0,
+        replicated_to,
+        target_end: replicated_to,
+    };
+    Grant { replay_from: from.to_owned(), promoted: vec![partition], ..granted(epoch, to) }
+}
+
 /// A controller that pushes whatever grant it was told last, in answer to the newest report unless the grant says another.
 #[derive(Debug)]
 pub(super) struct Controller {
@@ -304,14 +325,14 @@ impl Agent {
         Self { address, marks }
     }
 
-    /// The first partition is mirrored up to here.
-    pub(super) fn tell(&self, replicated_to: i64) {
+    /// The first partition of this topic is mirrored up to here.
+    pub(super) fn tell(&self, topic: TopicId, replicated_to: i64) {
         self.marks.send_replace(Some(Watermark {
             topic: "orders".to_owned(),
             partition: 0,
+            source_topic_id: topic.to_wire().to_vec(),
             replicated_to,
             target_end: replicated_to,
-            ..Watermark::default()
         }));
     }
 }

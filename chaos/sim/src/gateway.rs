@@ -21,6 +21,7 @@ const SAVES_EVERY: Duration = Duration::from_millis(500);
 /// After this, a connection breaks on which a batch reached nobody.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(700);
 const DRIFT_PPM_MAX: u32 = 20_000;
+const NO_LOG_LOST: &str = "no log is taken for another one";
 const NOTHING_SET_ASIDE: &str = "nothing is set aside that a region would take";
 
 /// The gateway, to its regions.
@@ -241,7 +242,7 @@ impl Gateway {
     fn carry_out(&mut self, command: Command, around: &mut impl Around) -> Result<(), Violation> {
         let now = around.now();
         match command {
-            Command::Send { region, epoch, sequence, entry } => {
+            Command::Send { region, epoch, sequence, entry, writer: _ } => {
                 let region = site(&region);
                 let ordinal = entry.ordinal;
                 let (epoch, sequence) = (epoch.to_wire(), sequence.to_wire());
@@ -253,6 +254,11 @@ impl Gateway {
                 let wait = self.clock.stretch(at.since(self.clock.read(now)));
                 let woken = Happening::Operated(self.life, Command::Wake { at });
                 around.after(wait + Duration::from_micros(10), woken);
+            }
+            Command::AskTopic { .. } => {}
+            Command::LogLost { forgotten, sent_again } => {
+                let detail = format!("{forgotten} forgotten, {sent_again} sent again");
+                return Err(Violation { invariant: NO_LOG_LOST, detail });
             }
             Command::SetAside { entry } => {
                 let detail = format!("{entry:?}");
@@ -356,11 +362,11 @@ impl Gateway {
                 Event::LineageSaved { operation }
             }
             Command::FindEnd { operation, region } => match read(&region) {
-                Some(region) => Event::EndFound { operation, offset: region.committed() },
+                Some(region) => Event::EndFound { operation, offset: region.committed(), topic: None },
                 None => Event::Failed { operation },
             },
-            Command::Look { operation, region, epoch, from } => match read(&region) {
-                Some(region) => Event::Looked { operation, found: look(region, epoch, from) },
+            Command::Look { operation, region, epoch, from, writer: _ } => match read(&region) {
+                Some(region) => Event::Looked { operation, found: look(region, epoch, from), topic: None },
                 None => Event::Failed { operation },
             },
             Command::Match { operation, region, from, to, candidates } => match read(&region) {
@@ -369,7 +375,11 @@ impl Gateway {
                 }
                 None => Event::Failed { operation },
             },
-            Command::Send { .. } | Command::SetAside { .. } | Command::Trimmed { .. } => {
+            Command::Send { .. }
+            | Command::AskTopic { .. }
+            | Command::LogLost { .. }
+            | Command::SetAside { .. }
+            | Command::Trimmed { .. } => {
                 unreachable!("{command:?} is no operation")
             }
         }

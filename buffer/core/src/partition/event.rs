@@ -1,6 +1,6 @@
 //! What happens to a partition, and what it asks for.
 
-use leeward_model::{FencingEpoch, Instant, ProducerEpoch, RegionName, Sequence};
+use leeward_model::{FencingEpoch, Instant, ProducerEpoch, RegionName, Sequence, TopicId};
 
 use super::{Entry, Lineage};
 use crate::limits::ORDINAL_MAX;
@@ -85,16 +85,20 @@ pub enum Event {
     Granted(Grant),
     /// No grant lives any more.
     Lapsed,
+    /// The log ends there; `topic` had it before that was asked, and after.
     EndFound {
         operation: u64,
         offset: i64,
+        topic: Option<TopicId>,
     },
     LineageSaved {
         operation: u64,
     },
+    /// `topic` had the log before it was read, and after.
     Looked {
         operation: u64,
         found: Vec<Found>,
+        topic: Option<TopicId>,
     },
     /// So many records from the first candidate on are in the target.
     Matched {
@@ -108,12 +112,26 @@ pub enum Event {
         ordinal: u64,
         outcome: Outcome,
     },
-    /// The other region has all of `region`'s log up to here.
+    /// The other region has all of the log that `topic` has in `region`, up to here.
     Replicated {
         region: RegionName,
+        topic: Option<TopicId>,
         marks: Marks,
     },
+    /// The lineage's region has this topic under the partition's name, as it was told after `question` was made.
+    TopicTold {
+        question: TopicQuestion,
+        topic: TopicId,
+    },
     Tick,
+}
+
+/// Which lineage wants to know its topic's id, and what it was acknowledged then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicQuestion {
+    pub(super) epoch: FencingEpoch,
+    pub(super) turn: u32,
+    pub(super) acknowledged_to: u64,
 }
 
 /// What to do.
@@ -124,12 +142,16 @@ pub enum Command {
     /// Make the lineage durable.
     SaveLineage { operation: u64, lineage: Lineage },
     /// Find our batches in a region's log, from an offset to its end.
-    Look { operation: u64, region: RegionName, epoch: ProducerEpoch, from: i64 },
+    Look { operation: u64, region: RegionName, epoch: ProducerEpoch, writer: u32, from: i64 },
     /// Find how many of the candidates' records stand in the region's log between two offsets, in order; without the
     /// second one, up to its end.
     Match { operation: u64, region: RegionName, from: i64, to: Option<i64>, candidates: Vec<Entry> },
     /// Send a batch, without the records it skips.
-    Send { region: RegionName, epoch: ProducerEpoch, sequence: Sequence, entry: Entry },
+    Send { region: RegionName, epoch: ProducerEpoch, writer: u32, sequence: Sequence, entry: Entry },
+    /// Find out soon which topic has the lineage's log, and say [`Event::TopicTold`].
+    AskTopic { region: RegionName },
+    /// The log is not the one that had these records: those that a deleted topic had are forgotten, the others are sent again.
+    LogLost { forgotten: u64, sent_again: u64 },
     /// Keep a batch that no broker will take where people find it.
     SetAside { entry: Entry },
     /// Nothing below this ordinal is needed.

@@ -1,6 +1,6 @@
 //! As which producer a partition writes a region's log.
 
-use leeward_model::{FencingEpoch, ProducerEpoch, RegionName, Sequence};
+use leeward_model::{FencingEpoch, ProducerEpoch, RegionName, Sequence, TopicId};
 
 /// Records that are missing from the stream of what is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,12 +15,18 @@ impl Gap {
     }
 }
 
-/// The partition's writing of one region's log, from the region's promotion to the next one.
+/// The partition's writing of one region's log, from the region's promotion to the next one, or until the log is made anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lineage {
     pub region: RegionName,
     /// The epoch under which the region was made the acting primary.
     pub epoch: FencingEpoch,
+    /// How often the log was made anew under this epoch.
+    pub turn: u32,
+    /// As which of the partition's producers: the next one writes where the sequences of this one cannot go on.
+    pub writer: u32,
+    /// The topic that has the log; `None` where the region tells no ids.
+    pub topic: Option<TopicId>,
     /// What is buffered from here up to `start_ordinal` stood in the region's log below `start_offset` already; the other
     /// region may lack it.
     pub kept_from: u64,
@@ -53,6 +59,6 @@ impl Lineage {
 
     /// Whether this is what became of `older`.
     pub fn replaces(&self, older: &Self) -> bool {
-        (self.epoch, self.gaps.len()) > (older.epoch, older.gaps.len())
+        (self.epoch, self.turn, self.gaps.len()) > (older.epoch, older.turn, older.gaps.len())
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use leeward_model::Instant;
 
+use super::anew::Doubt;
 use super::entry::Place;
 use super::{AfterDrain, Command, Forward, Gap, Outcome, Phase};
 use crate::limits::{GAPS_MAX, REFUSED_PAUSE, RESEND_PAUSE};
@@ -19,6 +20,9 @@ impl Forward {
         }
         self.open -= 1;
         match outcome {
+            Outcome::Acknowledged { base_offset } if self.is_below_what_was(at, base_offset) => {
+                self.doubt_log(Doubt::Acknowledged);
+            }
             Outcome::Acknowledged { base_offset } => {
                 self.entries[at].place = Place::At(base_offset);
                 if let Phase::Forwarding { .. } = self.phase {
@@ -52,7 +56,7 @@ impl Forward {
 
     /// Sends nothing more until all that is out has an outcome. The first failure decides what follows: those behind
     /// it fail because of it.
-    fn drain(&mut self, pause: Option<Duration>, look: bool, set_aside: Option<u64>) {
+    pub(super) fn drain(&mut self, pause: Option<Duration>, look: bool, set_aside: Option<u64>) {
         if let Phase::Forwarding { .. } = self.phase {
             self.phase = Phase::Draining;
             self.after_drain = AfterDrain { pause, look, set_aside };
@@ -71,7 +75,12 @@ impl Forward {
 
     /// Everything that was out has an outcome.
     pub(super) fn drained(&mut self, now: Instant, commands: &mut Vec<Command>) {
-        self.infer_places(self.out);
+        if self.anew.is_going_on() {
+            // What was acknowledged meanwhile may be of another log than what was acknowledged before.
+            self.forget_uncounted_places();
+        } else {
+            self.infer_places(self.out);
+        }
         self.out = self.acknowledged;
         let after = std::mem::take(&mut self.after_drain);
         self.unsure |= after.look;

@@ -6,6 +6,7 @@
 //! log is the lineage's own, as after moves that were taken back, the lineage goes on, so that its sequences tell such a batch
 //! from its repeat. Where it is another one, a batch that is under way was meant for a log that is gone.
 
+use leeward_model::TopicId;
 use leeward_model::mutation::planted;
 
 use super::entry::Place;
@@ -46,15 +47,22 @@ impl Forward {
         if self.entries.is_empty() {
             return self.forget_lineage();
         }
+        self.need_all_of_each();
         for entry in &mut self.entries {
-            let needed_from = entry.ordinal.max(self.trimmed_to);
-            entry.skip = u32::try_from(needed_from - entry.ordinal).expect("less than the batch has");
             entry.place = Place::Unknown;
         }
         let candidates = self.entries.iter().cloned().collect();
         let operation = self.busy(Operation::Match);
         let region = grant.region.clone();
         commands.push(Command::Match { operation, region, from: 0, to: None, candidates });
+    }
+
+    /// Nothing of a batch is left out but what is forgotten.
+    pub(super) fn need_all_of_each(&mut self) {
+        for entry in &mut self.entries {
+            let needed_from = entry.ordinal.max(self.trimmed_to);
+            entry.skip = u32::try_from(needed_from - entry.ordinal).expect("less than the batch has");
+        }
     }
 
     /// So many records from the first on were found by their content.
@@ -73,9 +81,13 @@ impl Forward {
     }
 
     /// Whether the lineage goes on: the log has its batches, and nothing of ours beyond them.
-    pub(super) fn goes_on_across(&mut self, found: &[Found]) -> bool {
+    pub(super) fn goes_on_across(&mut self, found: &[Found], topic: Option<TopicId>) -> bool {
         let (Some(lineage), Searched::Found(found_to)) = (&self.lineage, self.searched) else { return false };
         self.phase = Phase::Idle;
+        if lineage.topic.is_some_and(|known| Some(known) != topic) {
+            self.searched = Searched::Elsewhere(found_to);
+            return false;
+        }
         let trimmed = lineage.count_before(self.trimmed_to);
         let ends = found.iter().filter_map(|found| Some(self.count_of(found)? + u64::from(found.records)));
         let appended = ends.fold(trimmed, u64::max);
@@ -96,10 +108,14 @@ impl Forward {
     }
 
     /// Whether a lineage begins at the log's end. An untouched one goes on instead, unless the log is shorter than it was.
-    pub(super) fn begins_across(&mut self, end: i64) -> bool {
+    pub(super) fn begins_across(&mut self, end: i64, topic: Option<TopicId>) -> bool {
         let start_offset = self.lineage.as_ref().map_or(0, |lineage| lineage.start_offset);
+        let same = self
+            .lineage
+            .as_ref()
+            .is_some_and(|lineage| lineage.topic.is_none_or(|known| Some(known) == topic));
         match self.searched {
-            Searched::Untouched(_) if end >= start_offset => {
+            Searched::Untouched(_) if same && end >= start_offset => {
                 self.take_up_again();
                 self.marks = None;
                 self.acknowledged_end = start_offset;

@@ -1,7 +1,8 @@
 //! What a region's log holds of ours already: at a change of the acting primary, and after a doubt.
 
-use leeward_model::{Instant, mutation::planted};
+use leeward_model::{Instant, TopicId, mutation::planted};
 
+use super::anew::{Anew, Verified};
 use super::entry::{Entry, Place};
 use super::outcome::pause_until;
 use super::{Command, Forward, Found, Gap, Grant, Lineage, Marks, Operation, Phase, Searched};
@@ -17,7 +18,11 @@ impl Forward {
     pub(super) fn leave(&mut self, grant: &Grant, commands: &mut Vec<Command>) {
         let Some(lineage) = &self.lineage else { return };
         let promoted = grant.promoted.as_ref().filter(|promoted| promoted.from == lineage.region);
-        let marks = [promoted.map(|promoted| promoted.marks), self.marks]
+        let promoted = promoted.map(|promoted| promoted.marks);
+        if promoted.is_some() && !self.trusts_promoted() {
+            self.verified.to = 0;
+        }
+        let marks = [promoted, self.marks]
             .into_iter()
             .flatten()
             .max_by_key(|marks| marks.replicated_to)
@@ -52,12 +57,12 @@ impl Forward {
     /// all behind them are to be looked for.
     fn send_kept_again(&mut self) -> bool {
         let Some(lineage) = &self.lineage else { return false };
-        let Some(front) = self.entries.front_mut() else { return false };
-        let needed_from = front.ordinal.max(self.trimmed_to);
-        if needed_from >= lineage.start_ordinal {
+        let trimmed_to = self.trimmed_to;
+        if self.entries.front().is_none_or(|front| front.ordinal.max(trimmed_to) >= lineage.start_ordinal) {
             return false;
         }
-        front.skip = u32::try_from(needed_from - front.ordinal).expect("less than the batch has");
+        self.need_all_of_each();
+        let Some(lineage) = &self.lineage else { return false };
         self.maybe_sent_to = self.maybe_sent_to.max(lineage.start_ordinal);
         self.acknowledged = 0;
         true
@@ -66,10 +71,20 @@ impl Forward {
     /// Forgets the acknowledged batches that are mirrored; returns the source offset behind the last record of ours
     /// whose place is known. What is acknowledged and stays is not in the target.
     fn forget_mirrored(&mut self, replicated_to: i64) -> i64 {
+        let anywhere = self.may_be_of_two_logs();
+        if anywhere {
+            self.acknowledged_end = 0;
+        }
         let mut known_end = self.acknowledged_end;
         while self.acknowledged > 0 {
+            let verified = self.is_verified(&self.entries[0]);
             let entry = &mut self.entries[0];
             match entry.place {
+                Place::At(offset) if (offset < replicated_to || anywhere) && !verified => {
+                    known_end = if anywhere { 0 } else { offset };
+                    self.acknowledged_end = known_end;
+                    self.acknowledged = 0;
+                }
                 Place::At(offset) if offset + i64::from(entry.sent_records()) <= replicated_to => {
                     self.forget_first();
                 }
@@ -123,11 +138,18 @@ impl Forward {
     }
 
     pub(super) fn forget_lineage(&mut self) {
-        self.lineage = None;
+        if let Some(lineage) = self.lineage.take() {
+            // What was left out is missing in the next one too.
+            let trimmed_to = self.trimmed_to;
+            self.damage.extend(lineage.gaps.into_iter().filter(|gap| gap.end() > trimmed_to));
+            self.damage.sort_by_key(|gap| gap.ordinal);
+        }
         self.journaled_end = self.acknowledged_end;
         self.marks = None;
         self.unsure = false;
         self.crossed = false;
+        self.anew = Anew::No;
+        self.verified = Verified::default();
         self.searched = Searched::default();
         self.acknowledged = 0;
         self.out = 0;
@@ -138,22 +160,31 @@ impl Forward {
         self.phase = Phase::Idle;
     }
 
-    pub(super) fn end_found(&mut self, operation: u64, offset: i64) {
+    pub(super) fn end_found(&mut self, operation: u64, offset: i64, topic: Option<TopicId>) {
         let Some(grant) = self.grant.clone().filter(|_| self.is_current(operation)) else {
             return;
         };
+        if let Anew::Read(read) = self.anew
+            && !self.crossed
+        {
+            return self.end_found_anew(read, offset, topic);
+        }
         let kept_from = self.entries.front().map_or(self.next_ordinal, Entry::first);
-        if self.crossed && !self.begins_across(offset) {
+        if self.crossed && !self.begins_across(offset, topic) {
             return;
         }
         let start_ordinal = self.entries.get(self.acknowledged).map_or(self.next_ordinal, Entry::first);
         self.maybe_sent_to = start_ordinal;
+        self.verified.to = start_ordinal;
         self.acknowledged_end = offset;
         self.vouched = grant.epoch.to_wire();
         self.damage.retain(|gap| gap.ordinal >= start_ordinal);
         self.lineage = Some(Lineage {
             region: grant.region,
             epoch: grant.epoch,
+            turn: 0,
+            writer: 0,
+            topic,
             kept_from,
             start_ordinal,
             start_offset: offset,
@@ -177,17 +208,45 @@ impl Forward {
     }
 
     /// Our batches in the lineage's log, behind what was known.
-    pub(super) fn looked(&mut self, operation: u64, found: &[Found]) {
-        if !self.is_current(operation) || self.crossed && !self.goes_on_across(found) {
+    pub(super) fn looked(
+        &mut self,
+        operation: u64,
+        found: &[Found],
+        topic: Option<TopicId>,
+        commands: &mut Vec<Command>,
+    ) {
+        if !self.is_current(operation) {
             return;
         }
+        let goes_on = if self.crossed {
+            self.goes_on_across(found, topic)
+        } else {
+            self.read_by(topic, found, commands)
+        };
+        if !goes_on {
+            return;
+        }
+        let (seen, appended) = self.place_found(found);
+        self.infer_places(seen);
+        self.out = self.acknowledged;
+        self.verified.to = self.entries.get(self.acknowledged).map_or(self.next_ordinal, Entry::first);
+        self.settle_damage(appended);
+        self.unsure = false;
+        self.phase = Phase::Idle;
+    }
+
+    /// Gives those that were found their places; returns behind the last of them, and how many records of the lineage the log
+    /// has.
+    pub(super) fn place_found(&mut self, found: &[Found]) -> (usize, Option<u64>) {
         let counted: Vec<(u64, Found)> =
             found.iter().filter_map(|found| Some((self.count_of(found)?, *found))).collect();
-        let mut at = self.acknowledged;
+        let start = self.lineage.as_ref().map_or(0, |lineage| lineage.start_ordinal);
+        let sent_from = self.entries.partition_point(|entry| entry.first() < start);
+        let mut at = self.acknowledged.max(sent_from);
         let mut seen = self.acknowledged;
         for (count, found) in &counted {
             while let Some(entry) = self.entries.get(at) {
-                let Some(lineage) = &self.lineage else { return };
+                let Some(lineage) = &self.lineage else { return (seen, None) };
                 let entry_count = lineage.count_before(entry.first());
                 if entry_count > *count {
                     break;
@@ -200,12 +259,7 @@ impl Forward {
             }
             self.acknowledged_end = self.acknowledged_end.max(found.base_offset + i64::from(found.records));
         }
-        self.infer_places(seen);
-        self.out = self.acknowledged;
-        let appended = counted.iter().map(|(count, found)| count + u64::from(found.records)).max();
-        self.settle_damage(appended);
-        self.unsure = false;
-        self.phase = Phase::Idle;
+        (seen, counted.iter().map(|(count, found)| count + u64::from(found.records)).max())
     }
 
     /// How many records of the lineage come before a found batch. Sequences are counted modulo 2^31, so the one nearest
@@ -219,9 +273,12 @@ impl Forward {
     }
 
     /// Damaged records that the log has are no loss; the others are left out of the stream.
-    fn settle_damage(&mut self, appended: Option<u64>) {
+    pub(super) fn settle_damage(&mut self, appended: Option<u64>) {
         for gap in std::mem::take(&mut self.damage) {
             let Some(lineage) = &self.lineage else { return };
+            if gap.end() <= lineage.start_ordinal {
+                continue;
+            }
             let begin = lineage.count_before(gap.ordinal);
             let there = appended.map_or(0, |appended| appended.saturating_sub(begin)).min(gap.records);
             let passed = self.entries.range(..self.acknowledged).any(|entry| entry.ordinal >= gap.end());

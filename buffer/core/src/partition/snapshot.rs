@@ -24,6 +24,8 @@ pub struct Saved {
     pub marks: Option<Marks>,
     /// The epoch up to which nothing but the lineage's region was the acting primary.
     pub vouched: u64,
+    /// Records that are missing, and of which it is not settled whether they were forwarded; in order.
+    pub damage: Vec<Gap>,
 }
 
 impl Saved {
@@ -34,7 +36,7 @@ impl Saved {
         if !lineage.replaces(known) {
             return;
         }
-        if (known.epoch, &known.region) == (lineage.epoch, &lineage.region) {
+        if (known.epoch, known.turn, &known.region) == (lineage.epoch, lineage.turn, &lineage.region) {
             self.lineage = Some(lineage);
         } else {
             self.begin(lineage);
@@ -46,13 +48,15 @@ impl Saved {
             trimmed_to: self.trimmed_to.max(lineage.kept_from),
             acknowledged_end: lineage.start_offset,
             lineage: Some(lineage),
+            damage: std::mem::take(&mut self.damage),
             ..Self::default()
         };
     }
 }
 
 impl Forward {
-    /// The partition after a restart: `entries` and `damage` are what the journal holds, in order.
+    /// The partition after a restart: `entries` are what the journal holds, in order, and `damage` what it lacks that was not
+    /// known to be missing.
     pub fn recovered(
         trimming: Trimming,
         saved: Saved,
@@ -64,7 +68,9 @@ impl Forward {
         forward.next_ordinal = next_ordinal;
         let kept_from = saved.lineage.as_ref().map_or(0, |lineage| lineage.kept_from);
         forward.trimmed_to = saved.trimmed_to.max(kept_from);
-        forward.damage = damage.into_iter().filter(|gap| gap.end() > forward.trimmed_to).collect();
+        let missing = saved.damage.iter().copied().chain(damage);
+        forward.damage = missing.filter(|gap| gap.end() > forward.trimmed_to).collect();
+        forward.damage.sort_by_key(|gap| gap.ordinal);
         let left_out: Vec<Gap> = saved.lineage.iter().flat_map(|lineage| lineage.gaps.clone()).collect();
         for mut entry in entries {
             if entry.end() <= forward.trimmed_to || left_out.iter().any(|gap| gap.ordinal == entry.first()) {
@@ -91,6 +97,10 @@ impl Forward {
         }
         forward.lineage = saved.lineage;
         forward.place(&saved.runs);
+        if forward.lineage.is_none() && forward.entries.is_empty() {
+            // Nothing was ever forwarded, and what comes begins the first lineage.
+            forward.damage.clear();
+        }
         forward
     }
 
@@ -109,25 +119,37 @@ impl Forward {
 
     /// What to keep for the next start.
     pub fn saved(&self) -> Saved {
-        let trimmed_to = self.trimmed_to;
+        let (trimmed_to, damage) = (self.trimmed_past_holes(), self.damage.clone());
         let Some(journaled) = self.journaled.clone() else {
-            return Saved { trimmed_to, ..Saved::default() };
+            return Saved { trimmed_to, damage, ..Saved::default() };
         };
         let current = self
             .lineage
             .as_ref()
-            .filter(|lineage| lineage.region == journaled.region && lineage.epoch == journaled.epoch);
+            .filter(|lineage| lineage.region == journaled.region && lineage.epoch == journaled.epoch)
+            .filter(|lineage| lineage.turn == journaled.turn);
         if current.is_none() {
             // Between two lineages: a restart settles the older one again.
             let acknowledged_end = self.journaled_end;
-            return Saved { trimmed_to, lineage: Some(journaled), acknowledged_end, ..Saved::default() };
+            let lineage = Some(journaled);
+            return Saved { trimmed_to, lineage, acknowledged_end, damage, ..Saved::default() };
         }
+        // The first id that is told of a topic is not worth a frame.
+        let topic = current.and_then(|lineage| lineage.topic).or(journaled.topic);
+        let journaled = Lineage { topic, ..journaled };
         let (runs, complete) = self.runs(journaled.start_ordinal);
         let end_of_runs = runs.last().map(|run| run.offset.saturating_add_unsigned(run.records));
         let acknowledged_end =
             if complete { self.acknowledged_end } else { end_of_runs.unwrap_or(journaled.start_offset) };
         let (marks, vouched) = (self.marks, self.vouched);
-        Saved { trimmed_to, lineage: Some(journaled), acknowledged_end, runs, marks, vouched }
+        Saved { trimmed_to, lineage: Some(journaled), acknowledged_end, runs, marks, vouched, damage }
+    }
+
+    /// As `trimmed_to`, and beyond what is left out behind it: of that a start may find nothing else.
+    fn trimmed_past_holes(&self) -> u64 {
+        let next = self.entries.front().map_or(self.next_ordinal, Entry::first);
+        let settled = self.damage.iter().all(|gap| gap.ordinal >= next);
+        if settled { self.trimmed_to.max(next) } else { self.trimmed_to }
     }
 
     /// Where the acknowledged batches stand that were sent, from this ordinal on, and whether that is all of them.

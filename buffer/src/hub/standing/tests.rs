@@ -26,7 +26,7 @@ async fn marks_under_a_grant_that_lives_trim() {
     hub.stand(granted(1, Some(Instant::now()))).await;
     acknowledge_one(&hub);
 
-    hub.replicated(&region(), &orders(), BEYOND);
+    hub.replicated(&region(), &orders(), (None, BEYOND));
 
     assert_eq!(buffered(&hub), 0);
 }
@@ -38,7 +38,7 @@ async fn marks_that_come_before_the_lapse_was_seen_trim_nothing() {
     acknowledge_one(&hub);
     hub.standing.store(Some(Arc::new(granted(1, None))));
 
-    hub.replicated(&region(), &orders(), BEYOND);
+    hub.replicated(&region(), &orders(), (None, BEYOND));
 
     assert_eq!(buffered(&hub), 1);
 }
@@ -49,7 +49,7 @@ async fn marks_that_came_before_two_missed_promotions_never_trim() {
     hub.stand(granted(1, Some(Instant::now()))).await;
     acknowledge_one(&hub);
     hub.standing.store(Some(Arc::new(granted(1, None))));
-    hub.replicated(&region(), &orders(), BEYOND);
+    hub.replicated(&region(), &orders(), (None, BEYOND));
 
     hub.stand(granted(3, Some(Instant::now()))).await;
 
@@ -63,7 +63,7 @@ async fn a_grant_without_life_lets_no_partition_go_on() {
     acknowledge_one(&hub);
 
     hub.stand(granted(1, None)).await;
-    hub.replicated(&region(), &orders(), BEYOND);
+    hub.replicated(&region(), &orders(), (None, BEYOND));
 
     assert_eq!(buffered(&hub), 1);
 }
@@ -109,7 +109,7 @@ fn acknowledge_one(hub: &Arc<Hub>) {
     loop {
         let asked = forward.on(event, hub.now()).pop();
         event = match asked {
-            Some(Command::FindEnd { operation, .. }) => Event::EndFound { operation, offset: 0 },
+            Some(Command::FindEnd { operation, .. }) => Event::EndFound { operation, offset: 0, topic: None },
             Some(Command::SaveLineage { operation, .. }) => Event::LineageSaved { operation },
             Some(Command::Send { .. }) => {
                 Event::Sent { ordinal: 0, outcome: Outcome::Acknowledged { base_offset: 0 } }

@@ -135,7 +135,7 @@ impl BufferWorld {
             Happening::Replicated(life, region, marks) if self.gateway.lives(life) => {
                 // Words of an earlier acting region never reach a gateway that a newer grant has reached.
                 if region == self.regions.acting && marks.replicated_to <= self.regions.mirrored {
-                    return self.feed(Event::Replicated { region: name(region), marks });
+                    return self.feed(Event::Replicated { region: name(region), topic: None, marks });
                 }
                 Ok(())
             }

@@ -136,3 +136,22 @@ fn marks_that_come_before_there_is_a_lineage_count_once_there_is() {
 
     assert_eq!(world.forward.buffered_records(), 0);
 }
+
+#[test]
+fn all_of_a_batch_that_is_kept_in_part_is_sent_where_the_next_region_lacks_it() {
+    let mut world = acknowledged_at_a();
+    world.accept(3);
+    world.reach();
+    world.mirror(2);
+    world.take_a_move_back();
+    world.take_a_move_back();
+    world.fail_over(1);
+    world.operate();
+    world.operate();
+    world.must_mirror = 0;
+
+    world.fail_over(1);
+    world.settle();
+
+    assert_eq!(ours(&world.regions[&region("a")]), [0, 1, 2, 3]);
+}

@@ -97,7 +97,7 @@ impl FailoverWorld<Joined> {
         if !self.forwards().lives {
             self.lapse()?;
         }
-        self.feed_gateway(Event::Replicated { region: name(source), marks })
+        self.feed_gateway(Event::Replicated { region: name(source), topic: None, marks })
     }
 
     pub(super) fn crash_gateway(&mut self) {
