@@ -16,7 +16,7 @@ use leeward_wire::{
     ErrorCode, FrameDecoder, Message, Reader, Request, decode_response_header, encode_request,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// A node in `directory`.
 pub(crate) async fn node(directory: &Path) -> RunningNode {
@@ -34,6 +34,13 @@ impl Client {
     pub(crate) async fn connect(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).await.unwrap();
         Self { stream, received: BytesMut::new(), correlation_id: 0 }
+    }
+
+    /// A connection into which little goes unread.
+    pub(crate) async fn with_little_room(addr: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        Self { stream: socket.connect(addr).await.unwrap(), received: BytesMut::new(), correlation_id: 0 }
     }
 
     /// Sends a request; the connection may break.
