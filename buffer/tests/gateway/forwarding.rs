@@ -78,7 +78,11 @@ async fn a_transactional_id_that_the_region_refuses_is_refused_as_the_region_doe
         coordinator_keys: if version < 4 { Vec::new() } else { vec!["billing".to_owned()] },
     };
 
-    let alone = connection.send_within(&asked(3), 3, PATIENCE).await.unwrap();
+    let mut alone = connection.send_within(&asked(3), 3, PATIENCE).await.unwrap();
+    // Until the gateway has reached the region, it says to try again.
+    while alone.error_code == ErrorCode::COORDINATOR_NOT_AVAILABLE.code() {
+        alone = connection.send_within(&asked(3), 3, PATIENCE).await.unwrap();
+    }
     let listed = connection.send_within(&asked(4), 4, PATIENCE).await.unwrap();
 
     let refused = ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED.code();
