@@ -39,8 +39,9 @@ DELAY_SECONDS = 5
 # In one process: a thousand connections of at most 64 KiB each (their task, and what was read of a request), and 64 MiB
 # for the answers that wait for those who never read.
 GROWTH_KIB = 128 * 1024
-# What a later round may leave behind more than an earlier one: arenas of the allocator, not connections.
+# What a round may leave behind, and a later one more than an earlier one: arenas of the allocator, not connections.
 LEFT_KIB = 16 * 1024
+REST_SECONDS = 40
 TOPIC = "good"
 BALLAST_RECORDS, BALLAST_RECORD_BYTES = 120, 500_000
 POLICY = Path(__file__).with_name("patient.yaml")
@@ -86,6 +87,16 @@ class Memory:
 
     def read(self):
         return {pid: resident_kib(pid) for pid in self.names}
+
+    def at_rest(self):
+        """What is still held once allocators have given back what they can: each of their threads does when it next runs."""
+        deadline = time.monotonic() + REST_SECONDS
+        while True:
+            time.sleep(1)
+            held = self.read()
+            is_back = all(held[pid] - self.before[pid] < LEFT_KIB for pid in held)
+            if is_back or time.monotonic() > deadline:
+                return held
 
     def _watch(self):
         while not self.over.wait(0.2):
@@ -172,8 +183,7 @@ def one_round(suite, number, targets, udp, long, memory):
             check(not forgotten, f"half a request holds its connection for over {stay} s at {forgotten}")
         finally:
             attackers.close()
-    time.sleep(2)
-    memory.rounds.append(memory.read())
+    memory.rounds.append(memory.at_rest())
 
 
 def good_clients_went_on(producers, consumer):
