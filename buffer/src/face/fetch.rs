@@ -83,7 +83,7 @@ pub(super) async fn fetch(
     version: i16,
     room: &mut PeerRoom,
 ) -> Result<FetchResponse, NoAnswer> {
-    let asked = asked_bytes(request);
+    let asked = request.bytes_max();
     let room_bytes = room.reserve(asked);
     // What there is no room for is not worth waiting for.
     let min_bytes = if room_bytes < asked { request.min_bytes.min(1) } else { request.min_bytes };
@@ -140,14 +140,6 @@ pub(super) async fn fetch(
         .await?;
     room.keep(answer.responses.iter().flat_map(|topic| &topic.partitions).map(records_bytes).sum());
     Ok(answer)
-}
-
-/// Bytes of records that a fetch may bring.
-fn asked_bytes(request: &FetchRequest) -> usize {
-    let bytes = |limit: i32| usize::try_from(limit).unwrap_or(0);
-    let partitions = request.topics.iter().flat_map(|topic| &topic.partitions);
-    let of_partitions = partitions.map(|partition| bytes(partition.partition_max_bytes));
-    of_partitions.fold(0, usize::saturating_add).min(bytes(request.max_bytes))
 }
 
 fn records_bytes(partition: &FetchResponsePartition) -> usize {

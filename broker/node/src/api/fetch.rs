@@ -37,7 +37,7 @@ pub(crate) async fn fetch(
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(FETCH_WAIT_MAX);
     let deadline = Instant::now() + wait;
     let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
-    let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0).min(FETCH_BYTES_MAX);
+    let max_bytes = request.bytes_max().min(FETCH_BYTES_MAX);
     let appended = Arc::new(Notify::new());
     loop {
         // Asked to be woken before reading: an append in between is not missed.

@@ -105,3 +105,13 @@ message! {
         rack: Option<String> [16..];
     }
 }
+
+impl FetchRequest {
+    /// Bytes of records that an answer may bring, but for a single larger batch: the limits of its partitions together, or its own.
+    pub fn bytes_max(&self) -> usize {
+        let bytes = |limit: i32| usize::try_from(limit).unwrap_or(0);
+        let partitions = self.topics.iter().flat_map(|topic| &topic.partitions);
+        let of_partitions = partitions.map(|partition| bytes(partition.partition_max_bytes));
+        of_partitions.fold(0, usize::saturating_add).min(bytes(self.max_bytes))
+    }
+}
