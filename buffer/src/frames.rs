@@ -57,8 +57,7 @@ pub(crate) fn lineage_frame(partition: &TopicPartition, lineage: &Lineage) -> (u
 pub(crate) fn hole_frame(partition: &TopicPartition, hole: Gap) -> Bytes {
     let mut payload = BytesMut::new();
     put_partition(&mut payload, partition);
-    payload.put_u64(hole.ordinal);
-    payload.put_u64(hole.records);
+    put_gap(&mut payload, &hole);
     payload.freeze()
 }
 
@@ -94,10 +93,7 @@ pub(crate) fn put_lineage(into: &mut BytesMut, lineage: &Lineage) {
     into.put_u64(lineage.epoch.to_wire());
     into.put_u64(lineage.start_ordinal);
     into.put_i64(lineage.start_offset);
-    put_list(into, lineage.gaps.iter(), |into, gap| {
-        into.put_u64(gap.ordinal);
-        into.put_u64(gap.records);
-    });
+    put_list(into, lineage.gaps.iter(), put_gap);
 }
 
 /// A lineage without what it keeps.
@@ -115,6 +111,11 @@ pub(crate) fn lineage(input: &mut Cursor) -> Option<Lineage> {
         start_offset: input.offset()?,
         gaps: input.list(gap)?,
     })
+}
+
+pub(crate) fn put_gap(into: &mut BytesMut, gap: &Gap) {
+    into.put_u64(gap.ordinal);
+    into.put_u64(gap.records);
 }
 
 pub(crate) fn gap(input: &mut Cursor) -> Option<Gap> {

@@ -10,7 +10,7 @@ use leeward_model::TopicPartition;
 use leeward_wire::record::crc32c;
 
 use crate::bytes_codec::{Cursor, put_list, put_partition, put_text};
-use crate::frames::{gap, in_log, keeping, lineage, put_lineage, put_log};
+use crate::frames::{gap, in_log, keeping, lineage, put_gap, put_lineage, put_log};
 use crate::intake::{Producers, Remembered};
 use crate::partition::{Lineage, Marks, OffsetRun, Saved};
 
@@ -145,10 +145,7 @@ fn put_state(out: &mut BytesMut, state: &PartitionState) {
         out.put_i64(run.offset);
         out.put_u64(run.records);
     });
-    put_list(out, saved.damage.iter(), |out, gap| {
-        out.put_u64(gap.ordinal);
-        out.put_u64(gap.records);
-    });
+    put_list(out, saved.damage.iter(), put_gap);
     put_list(out, saved.marks.iter(), |out, marks| {
         out.put_i64(marks.replicated_to);
         out.put_i64(marks.target_end);

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use leeward_wire::frame::PREFIX_BYTES;
@@ -95,9 +94,13 @@ impl Incoming {
             }
             self.make_room();
             let begun = !self.received.is_empty();
-            let silence_max = if begun { REQUEST_SILENCE_MAX } else { Duration::MAX };
-            let read = timeout(silence_max, from.read_buf(&mut self.received)).await;
-            if read.map_err(|_| ConnectionError::Idle)?? == 0 {
+            let reading = from.read_buf(&mut self.received);
+            let read = if begun {
+                timeout(REQUEST_SILENCE_MAX, reading).await.map_err(|_| ConnectionError::Idle)??
+            } else {
+                reading.await?
+            };
+            if read == 0 {
                 return if begun { Err(ConnectionError::Cut) } else { Ok(None) };
             }
         }

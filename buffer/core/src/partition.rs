@@ -378,6 +378,16 @@ impl Forward {
         debug_assert!(self.open <= self.out - self.acknowledged);
     }
 
+    /// Records below were acknowledged, or are forgotten.
+    fn acknowledged_to(&self) -> u64 {
+        self.entries.get(self.acknowledged).map_or(self.next_ordinal, Entry::first)
+    }
+
+    /// Records below are forgotten, or were left out.
+    fn needed_from(&self) -> u64 {
+        self.entries.front().map_or(self.next_ordinal, Entry::first)
+    }
+
     /// The oldest position that is still needed; `None` where nothing is buffered.
     pub fn oldest(&self) -> Option<&Entry> {
         self.entries.front()

@@ -78,11 +78,10 @@ async fn a_transactional_id_that_the_region_refuses_is_refused_as_the_region_doe
         coordinator_keys: if version < 4 { Vec::new() } else { vec!["billing".to_owned()] },
     };
 
-    let mut alone = connection.send_within(&asked(3), 3, PATIENCE).await.unwrap();
+    let ask = async || connection.send_within(&asked(3), 3, PATIENCE).await.unwrap();
     // Until the gateway has reached the region, it says to try again.
-    while alone.error_code == ErrorCode::COORDINATOR_NOT_AVAILABLE.code() {
-        alone = connection.send_within(&asked(3), 3, PATIENCE).await.unwrap();
-    }
+    reached(async || ask().await.error_code != ErrorCode::COORDINATOR_NOT_AVAILABLE.code()).await;
+    let alone = ask().await;
     let listed = connection.send_within(&asked(4), 4, PATIENCE).await.unwrap();
 
     let refused = ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED.code();
@@ -134,7 +133,7 @@ async fn answers_that_nobody_takes_leave_others_little_room_until_their_clients_
     config.acting = Some(region("a"));
     let (gateway, through) = start(config).await;
     // Until the gateway knows the leader, its answers are empty.
-    while fetched_bytes(&through).await == 0 {}
+    reached(async || fetched_bytes(&through).await > 0).await;
     let mut deaf = Vec::new();
     for _ in 0..3 {
         let client = ask_for_everything(gateway.address()).await;
@@ -144,12 +143,15 @@ async fn answers_that_nobody_takes_leave_others_little_room_until_their_clients_
 
     let beside = fetched_bytes(&through).await;
     drop(deaf);
-    let mut alone = beside;
-    while alone < 23_000_000 {
-        alone = fetched_bytes(&through).await;
-    }
+    reached(async || fetched_bytes(&through).await > 23_000_000).await;
 
     assert!((1..1_000_000).contains(&beside), "{beside}");
+}
+
+/// Tries until it holds.
+async fn reached(holds: impl AsyncFn() -> bool) {
+    let trying = async { while !holds().await {} };
+    tokio::time::timeout(PATIENCE, trying).await.expect("it holds in time");
 }
 
 /// A connection on which all records were asked for, and into which few of them go unread.

@@ -189,6 +189,9 @@ pub(crate) fn pass(config: &Config, evidence: &Evidence, gates: &[Gate]) -> Resu
 }
 
 fn refusal(config: &Config, evidence: &Evidence, gate: Gate) -> Option<HeldReason> {
+    if !is_asked(config, gate) {
+        return None;
+    }
     let gates = &config.gates;
     match gate {
         Gate::NotPaused => evidence.paused.then_some(HeldReason::Paused),
@@ -207,10 +210,8 @@ fn refusal(config: &Config, evidence: &Evidence, gate: Gate) -> Option<HeldReaso
             .then_some(HeldReason::StandbyUnhealthy { verdict: evidence.to.verdict }),
         Gate::StandbyWritable => {
             let fresh = evidence.standby_written_age.is_some_and(|age| age <= gates.evidence_max_age);
-            (gates.standby_writable && !fresh)
-                .then_some(HeldReason::StandbyNotWritable { age_max: gates.evidence_max_age })
+            (!fresh).then_some(HeldReason::StandbyNotWritable { age_max: gates.evidence_max_age })
         }
-        Gate::NoPartitionDrift if !gates.no_partition_drift => None,
         Gate::NoPartitionDrift => drift(evidence.link.as_ref().and_then(|link| link.drifts.as_deref())),
         Gate::OffsetsFresh => gates.offsets_max_age.and_then(|age_max| {
             let link = evidence.link.as_ref();

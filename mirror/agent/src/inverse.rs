@@ -55,12 +55,7 @@ pub(crate) async fn seed_inverse(
     let is_here = |name: &TopicName| here.topics.get(name).and_then(|topic| topic.id);
     let is_there = |name: &TopicName| there.topics.get(name).and_then(|topic| topic.id);
     facts.extend(replaced(&theirs, &stored.lock(), is_here, is_there));
-    topic.write(facts.clone(), wall().as_millis()).await?;
-    let mut stored = stored.lock();
-    for (topic, partition, record) in facts {
-        stored.apply(topic, partition, record);
-    }
-    Ok(())
+    topic.write_stored(facts, stored, wall().as_millis()).await
 }
 
 /// Takes away what is stored about topics in whose place the opposite link made others: two of one name would stop both. It made

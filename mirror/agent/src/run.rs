@@ -89,7 +89,7 @@ impl Run {
         let writing = SharedWriting::of(topic.name().clone());
         let content = stored.lock().clone();
         let writer = Writer {
-            topic: topic.writer(),
+            topic: topic.clone(),
             copy: LocalCopy::of(self.local.clone(), content).await,
             writing: writing.clone(),
             inputs: inputs.clone(),
@@ -133,12 +133,7 @@ impl Run {
         let present = target.metadata(TopicSelection::All).await?;
         let facts =
             stored.lock().removal_of_deleted(|name| present.topics.get(name).and_then(|topic| topic.id));
-        topic.write(facts.clone(), crate::clock::wall().as_millis()).await?;
-        let mut stored = stored.lock();
-        for (topic, partition, record) in facts {
-            stored.apply(topic, partition, record);
-        }
-        Ok(())
+        topic.write_stored(facts, stored, crate::clock::wall().as_millis()).await
     }
 
     async fn look_after_groups(

@@ -64,14 +64,11 @@ impl Check<'_> {
 
     /// An address that two regions have is one cluster that is called two.
     fn clusters(&mut self) {
-        let mut first: BTreeMap<&HostPort, String> = BTreeMap::new();
+        let mut first: BTreeMap<&HostPort, (usize, String)> = BTreeMap::new();
         for (index, region) in self.topology.spec.regions.iter().enumerate() {
             for (address, path) in addresses(region, index) {
-                let Some(before) = first.get(address) else {
-                    first.insert(address, path);
-                    continue;
-                };
-                if before.starts_with(&format!("spec/regions/{index}/")) {
+                let (owner, before) = first.entry(address).or_insert_with(|| (index, path.clone()));
+                if *owner == index {
                     continue;
                 }
                 let (span, other) = (self.node.span_at(&path), self.node.span_at(before));

@@ -63,7 +63,7 @@ impl Forward {
     /// What to ask of a region's topic; `None` where nothing hangs on it.
     pub fn topic_question(&self, region: &RegionName) -> Option<TopicQuestion> {
         let lineage = self.lineage.as_ref().filter(|lineage| lineage.region == *region && !self.crossed)?;
-        let acknowledged_to = self.entries.get(self.acknowledged).map_or(self.next_ordinal, Entry::first);
+        let acknowledged_to = self.acknowledged_to();
         let wanted = !self.entries.is_empty() && acknowledged_to > self.verified.to;
         let question = TopicQuestion { epoch: lineage.epoch, turn: lineage.turn, acknowledged_to };
         (wanted || self.verified.asking).then_some(question)
@@ -106,16 +106,18 @@ impl Forward {
         }
     }
 
+    fn has_topic_id(&self) -> bool {
+        self.lineage.as_ref().is_some_and(|lineage| lineage.topic.is_some())
+    }
+
     /// Whether the lineage's topic acknowledged the entry, as far as ids are told.
     pub(super) fn is_verified(&self, entry: &Entry) -> bool {
-        let tells = self.lineage.as_ref().is_some_and(|lineage| lineage.topic.is_some());
-        !tells || entry.end() <= self.verified.to
+        !self.has_topic_id() || entry.end() <= self.verified.to
     }
 
     /// Whether what the promoted region is said to have can be of the lineage's topic: the mirror told marks of it.
     pub(super) fn trusts_promoted(&self) -> bool {
-        let tells = self.lineage.as_ref().is_some_and(|lineage| lineage.topic.is_some());
-        !tells || self.marks.is_some()
+        !self.has_topic_id() || self.marks.is_some()
     }
 
     /// Whether what is buffered may have been mirrored from a log before the one that has it.
@@ -209,7 +211,7 @@ impl Forward {
         same: bool,
         commands: &mut Vec<Command>,
     ) {
-        let acknowledged_to = self.entries.get(self.acknowledged).map_or(self.next_ordinal, Entry::first);
+        let acknowledged_to = self.acknowledged_to();
         for entry in &mut self.entries {
             entry.place = Place::Unknown;
         }
@@ -243,8 +245,8 @@ impl Forward {
 
     /// The lineage's sequences go on in the new log: so they tell a batch that is still under way from its repeat.
     fn go_on_anew(&mut self, topic: Option<TopicId>, appended: Option<u64>) {
-        let acknowledged_to = self.entries.get(self.acknowledged).map_or(self.next_ordinal, Entry::first);
-        let kept_from = self.entries.front().map_or(self.next_ordinal, Entry::first);
+        let acknowledged_to = self.acknowledged_to();
+        let kept_from = self.needed_from();
         let Some(lineage) = &mut self.lineage else { return };
         lineage.turn += 1;
         lineage.topic = topic;
@@ -272,13 +274,13 @@ impl Forward {
             return;
         }
         let Some(old) = self.lineage.take() else { return };
-        let start_ordinal = self.entries.get(self.acknowledged).map_or(self.next_ordinal, Entry::first);
+        let start_ordinal = self.acknowledged_to();
         let left_out: Vec<Gap> = old.gaps.into_iter().chain(std::mem::take(&mut self.damage)).collect();
         self.lineage = Some(Lineage {
             turn: old.turn + 1,
             writer: old.writer + 1,
             topic,
-            kept_from: self.entries.front().map_or(self.next_ordinal, Entry::first).min(start_ordinal),
+            kept_from: self.needed_from().min(start_ordinal),
             start_ordinal,
             start_offset: offset,
             gaps: left_out.into_iter().filter(|gap| gap.ordinal >= start_ordinal).collect(),

@@ -10,7 +10,7 @@ use leeward_model::TopicId;
 use leeward_model::mutation::planted;
 
 use super::entry::Place;
-use super::{Command, Entry, Forward, Found, Grant, Operation, Phase};
+use super::{Command, Forward, Found, Grant, Operation, Phase};
 
 /// How far a search is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,7 +100,7 @@ impl Forward {
             self.take_up_again();
             return true;
         }
-        let needed_from = self.entries.front().map_or(self.next_ordinal, Entry::first);
+        let needed_from = self.needed_from();
         let kept_is_there = needed_from >= lineage.start_ordinal || found_to >= lineage.start_ordinal;
         let untouched = found.is_empty() && none_else && trimmed == 0 && kept_is_there;
         self.searched = if untouched { Searched::Untouched(found_to) } else { Searched::Elsewhere(found_to) };

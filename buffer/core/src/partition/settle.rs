@@ -3,7 +3,7 @@
 use leeward_model::{Instant, TopicId, mutation::planted};
 
 use super::anew::{Anew, Verified};
-use super::entry::{Entry, Place};
+use super::entry::Place;
 use super::outcome::pause_until;
 use super::{Command, Forward, Found, Gap, Grant, Lineage, Marks, Operation, Phase, Searched};
 use crate::limits::REFUSED_PAUSE;
@@ -56,14 +56,15 @@ impl Forward {
     /// Whether records are left that stood in the lineage's log before it began. Where they stand nobody knows, so they and
     /// all behind them are to be looked for.
     fn send_kept_again(&mut self) -> bool {
-        let Some(lineage) = &self.lineage else { return false };
+        let Some(start_ordinal) = self.lineage.as_ref().map(|lineage| lineage.start_ordinal) else {
+            return false;
+        };
         let trimmed_to = self.trimmed_to;
-        if self.entries.front().is_none_or(|front| front.ordinal.max(trimmed_to) >= lineage.start_ordinal) {
+        if self.entries.front().is_none_or(|front| front.ordinal.max(trimmed_to) >= start_ordinal) {
             return false;
         }
         self.need_all_of_each();
-        let Some(lineage) = &self.lineage else { return false };
-        self.maybe_sent_to = self.maybe_sent_to.max(lineage.start_ordinal);
+        self.maybe_sent_to = self.maybe_sent_to.max(start_ordinal);
         self.acknowledged = 0;
         true
     }
@@ -169,11 +170,11 @@ impl Forward {
         {
             return self.end_found_anew(read, offset, topic);
         }
-        let kept_from = self.entries.front().map_or(self.next_ordinal, Entry::first);
+        let kept_from = self.needed_from();
         if self.crossed && !self.begins_across(offset, topic) {
             return;
         }
-        let start_ordinal = self.entries.get(self.acknowledged).map_or(self.next_ordinal, Entry::first);
+        let start_ordinal = self.acknowledged_to();
         self.maybe_sent_to = start_ordinal;
         self.verified.to = start_ordinal;
         self.acknowledged_end = offset;
@@ -229,7 +230,7 @@ impl Forward {
         let (seen, appended) = self.place_found(found);
         self.infer_places(seen);
         self.out = self.acknowledged;
-        self.verified.to = self.entries.get(self.acknowledged).map_or(self.next_ordinal, Entry::first);
+        self.verified.to = self.acknowledged_to();
         self.settle_damage(appended);
         self.unsure = false;
         self.phase = Phase::Idle;

@@ -147,7 +147,7 @@ impl Forward {
 
     /// As `trimmed_to`, and beyond what is left out behind it: of that a start may find nothing else.
     fn trimmed_past_holes(&self) -> u64 {
-        let next = self.entries.front().map_or(self.next_ordinal, Entry::first);
+        let next = self.needed_from();
         let settled = self.damage.iter().all(|gap| gap.ordinal >= next);
         if settled { self.trimmed_to.max(next) } else { self.trimmed_to }
     }

@@ -265,6 +265,7 @@ mod tests {
             assert!(local.load().expect("read").is_empty(), "{length}");
         }
     }
+
     /// What the next process finds where this one is killed.
     fn after_a_kill(folder: &Path) -> Stored {
         let next = tempfile::tempdir().expect("a folder");

@@ -36,7 +36,7 @@ pub(crate) fn map_topic_of(link: &LinkName) -> TopicPartition {
 }
 
 /// A link's map topic, read up to a position.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct MapTopic {
     cluster: Cluster,
     partition: TopicPartition,
@@ -144,17 +144,6 @@ impl MapTopic {
         Ok(())
     }
 
-    /// The same topic, for writing beside what reads it.
-    pub(crate) fn writer(&self) -> Self {
-        Self {
-            cluster: self.cluster.clone(),
-            partition: self.partition.clone(),
-            replication_factor: self.replication_factor,
-            read_to: self.read_to,
-            id: self.id,
-        }
-    }
-
     pub(crate) fn name(&self) -> &TopicName {
         &self.partition.topic
     }
@@ -200,6 +189,21 @@ impl MapTopic {
                     self.cluster.produce(&self.partition, &batch, Acks::All, PRODUCE_WAIT_MAX).await;
                 let _ = halved(outcome, facts, &mut left)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Appends facts as [`MapTopic::write`] does, and takes them into what is stored.
+    pub(crate) async fn write_stored(
+        &self,
+        facts: Facts,
+        stored: &Mutex<Stored>,
+        now_ms: i64,
+    ) -> Result<(), LinkError> {
+        self.write(facts.clone(), now_ms).await?;
+        let mut stored = stored.lock();
+        for (topic, partition, record) in facts {
+            stored.apply(topic, partition, record);
         }
         Ok(())
     }

@@ -48,7 +48,7 @@ impl World {
         let stored = SharedStored::default();
         read.read(&stored).await.unwrap();
         let partition = TopicPartition { topic, partition: key().1 };
-        let map = read.writer();
+        let map = read.clone();
         Self { _node: node, _folder: folder, maps: MapReader::new(read, stored), target, map, partition }
     }
 

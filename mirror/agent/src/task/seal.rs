@@ -73,8 +73,7 @@ impl Task {
             return;
         }
         // What a person has deleted leaves nothing to carry over.
-        let stopped =
-            self.slots.values().any(|slot| slot.machine.standing().state == "stopped" && !slot.is_deleted());
+        let stopped = self.slots.values().any(|slot| slot.machine.stopped().is_some() && !slot.is_deleted());
         let drained = !sealing.at_once && !stopped;
         self.parts.reading.cancel();
         self.publish_watermarks();

@@ -47,7 +47,7 @@ impl Slot {
     /// Whether source and target still have the topics that the map is about: a watermark of others would tell a buffer to forget
     /// records of theirs.
     pub(super) fn pairs_its_topics(&self) -> bool {
-        match self.machine.standing().stopped {
+        match self.machine.stopped() {
             Some(StopReason::TopicDeleted | StopReason::TopicRecreated | StopReason::TargetRecreated) => {
                 false
             }
@@ -56,7 +56,7 @@ impl Slot {
     }
 
     pub(super) fn is_deleted(&self) -> bool {
-        self.machine.standing().stopped == Some(StopReason::TopicDeleted)
+        self.machine.stopped() == Some(&StopReason::TopicDeleted)
     }
 
     pub(super) fn watermark(&self, source: &TopicPartition, replicated_to: SourceOffset) -> Watermark {

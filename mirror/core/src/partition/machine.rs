@@ -255,22 +255,27 @@ impl Partition {
         self.map.to_source(target, self.target_end)
     }
 
+    /// Why the partition goes no further; `None` where it does.
+    pub fn stopped(&self) -> Option<&StopReason> {
+        if let Phase::Stopped(reason) = &self.phase { Some(reason) } else { None }
+    }
+
     pub fn standing(&self) -> Standing {
-        let (state, stopped) = match &self.phase {
-            Phase::Starting => ("starting", None),
-            Phase::Active if self.late.is_awaited() => ("settling", None),
-            Phase::Active => ("active", None),
+        let state = match &self.phase {
+            Phase::Starting => "starting",
+            Phase::Active if self.late.is_awaited() => "settling",
+            Phase::Active => "active",
             Phase::Settling
             | Phase::Pausing { .. }
             | Phase::Asking(_)
             | Phase::Auditing { .. }
-            | Phase::Ending { .. } => ("settling", None),
-            Phase::Sealed => ("sealed", None),
-            Phase::Stopped(reason) => ("stopped", Some(reason.clone())),
+            | Phase::Ending { .. } => "settling",
+            Phase::Sealed => "sealed",
+            Phase::Stopped(_) => "stopped",
         };
         Standing {
             state,
-            stopped,
+            stopped: self.stopped().cloned(),
             refused: self.refused,
             cursors: self.cursors,
             source_end: self.source_end,
