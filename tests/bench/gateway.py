@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import measure
 import programs
@@ -113,8 +114,9 @@ def main():
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--only", action="append", choices=SHAPES)
     parser.add_argument("--no-client", action="store_true")
-    parser.add_argument("--dir", default=str(measure.ROOT), help="on the file system that is measured")
+    parser.add_argument("--dir", default=str(measure.RUNS), help="on the file system that is measured")
     given = parser.parse_args()
+    Path(given.dir).mkdir(parents=True, exist_ok=True)
     program = programs.bench("leeward-buffer", "gateway")
     opened = measure.opening(given.dir)
     rounds = {name: [] for name in given.only or SHAPES}

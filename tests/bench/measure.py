@@ -12,6 +12,8 @@ from pathlib import Path
 
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent.parent
+# What benches found; and where they work unless told otherwise.
+RUNS = ROOT / "runs" / "bench"
 sys.path.insert(0, str(BENCH.parent / "real"))
 import parts  # noqa: E402
 
@@ -97,9 +99,8 @@ def opening(folder=tempfile.gettempdir()):
 
 def keep(name, opened, results):
     """Writes what a bench found to runs/bench/NAME.json, below what `opening` said."""
-    folder = ROOT / "runs" / "bench"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps({"bench": name, **opened, **results}, indent=2) + "\n")
+    RUNS.mkdir(parents=True, exist_ok=True)
+    (RUNS / f"{name}.json").write_text(json.dumps({"bench": name, **opened, **results}, indent=2) + "\n")
 
 
 def franz():

@@ -17,39 +17,49 @@ use leeward_model::{GroupName, Instant};
 pub struct Renewals {
     every: Duration,
     due: BTreeMap<GroupName, Instant>,
+    /// The same, whose time comes first first.
+    in_turn: BTreeSet<(Instant, GroupName)>,
 }
 
 impl Renewals {
     /// No group yet; each is carried again once within `every`.
     pub fn every(every: Duration) -> Self {
-        Self { every, due: BTreeMap::new() }
+        Self { every, due: BTreeMap::new(), in_turn: BTreeSet::new() }
     }
 
     /// Something of the group was carried. A group that is known keeps its time.
     pub fn carried(&mut self, group: &GroupName, now: Instant) {
         if !self.due.contains_key(group) {
-            self.due.insert(group.clone(), now.after(self.share(group)));
+            self.plan(group.clone(), now.after(self.share(group)));
         }
     }
 
     /// Nothing of the group is left at the source.
     pub fn forget(&mut self, group: &GroupName) {
-        self.due.remove(group);
+        if let Some(due) = self.due.remove(group) {
+            self.in_turn.remove(&(due, group.clone()));
+        }
     }
 
     /// Groups whose time has come; their next comes a whole interval later.
     pub fn take_due(&mut self, now: Instant) -> BTreeSet<GroupName> {
-        let mut groups = BTreeSet::new();
-        for (group, due) in self.due.iter_mut().filter(|(_, due)| **due <= now) {
-            *due = now.after(self.every);
-            groups.insert(group.clone());
+        let in_turn = self.in_turn.iter().take_while(|(due, _)| *due <= now);
+        let groups: BTreeSet<_> = in_turn.map(|(_, group)| group.clone()).collect();
+        for group in &groups {
+            self.forget(group);
+            self.plan(group.clone(), now.after(self.every));
         }
         groups
     }
 
     /// When the next group is due.
     pub fn next(&self) -> Option<Instant> {
-        self.due.values().min().copied()
+        self.in_turn.first().map(|(due, _)| *due)
+    }
+
+    fn plan(&mut self, group: GroupName, due: Instant) {
+        self.in_turn.insert((due, group.clone()));
+        self.due.insert(group, due);
     }
 
     /// A part of the interval that depends on the group's name: groups that a start carries all at once come one by one after it.
