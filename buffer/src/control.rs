@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::grants::{Reports, Standing};
 use crate::hub::Hub;
-use crate::limits::{RECONNECT_PAUSE, REPORT_INTERVAL};
+use crate::limits::{HELD_SAID_MAX, RECONNECT_PAUSE, REPORT_INTERVAL};
 use crate::partition::Marks;
 
 /// Reports that wait to be sent.
@@ -48,6 +48,8 @@ impl Reporter {
             buffered_records: status.buffered_records,
             relayed_transactions: status.relayed_transactions,
             number: self.sent.lock().send(Instant::now()),
+            held_partitions: u64::try_from(status.held.len()).unwrap_or(u64::MAX),
+            held: status.held.into_iter().take(HELD_SAID_MAX).collect(),
         }
     }
 

@@ -209,6 +209,8 @@ async fn run(
     hub.spawn(hub.clone().keep_state());
     hub.spawn(hub.clone().keep_gauges());
     hub.spawn(hub.clone().watch_lease());
+    hub.spawn(hub.clone().watch_rules());
+    hub.spawn(hub.clone().tell_held());
     for (target, agent) in agents {
         for source in hub.regions.keys().filter(|source| **source != target) {
             hub.spawn(watermarks::follow(hub.clone(), source.clone(), target.clone(), agent.clone()));

@@ -1,11 +1,14 @@
 //! Where everything of the forwarding side comes together: partitions, disk, regions, the grant. Carries out what the
 //! partitions' cores ask for, and tells them what came of it.
 
+mod gone;
+mod held;
 mod look;
 mod matching;
 mod moves;
 mod partition;
 mod region;
+mod rules;
 mod sender;
 mod standing;
 mod status;
@@ -26,8 +29,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use moves::Moves;
-pub(crate) use partition::Partition;
+pub(crate) use partition::{Partition, SetAside};
 pub(crate) use region::Region;
+pub(crate) use rules::TOPIC_RESOURCE;
 pub use status::GatewayStatus;
 
 use crate::catalog::Catalog;
@@ -74,6 +78,8 @@ pub(crate) struct Hub {
     highest_epoch: Mutex<u64>,
     cached_bytes: AtomicUsize,
     dirty: AtomicBool,
+    /// Topics of which something is buffered or was, and which the acting region has not had for long.
+    gone: Mutex<Vec<String>>,
 }
 
 #[derive(Debug)]
@@ -143,6 +149,7 @@ impl Hub {
             highest_epoch: Mutex::new(state.epoch),
             cached_bytes: AtomicUsize::new(0),
             dirty: AtomicBool::new(true),
+            gone: Mutex::default(),
         })
     }
 
@@ -212,7 +219,7 @@ impl Hub {
     fn carry_out(self: &Arc<Self>, partition: &Arc<Partition>, command: Command) {
         match command {
             Command::Send { region, epoch, writer, sequence, entry } => {
-                let item = sender::Item { partition: partition.clone(), epoch, writer, sequence, entry };
+                let item = sender::Item::new(partition.clone(), (epoch, writer, sequence), entry);
                 self.region_of(&region, |region| region.send(self, item));
             }
             Command::FindEnd { operation, region } => {
@@ -321,10 +328,11 @@ impl Hub {
     }
 
     fn set_aside(&self, partition: &Arc<Partition>, entry: &crate::partition::Entry) {
+        partition.answer_refused(entry.ordinal);
         self.metrics.rejected("set-aside", u64::from(entry.sent_records()));
         tracing::error!(
             partition = %partition.name, records = entry.sent_records(),
-            "the region takes no such batch; it is kept in `set-aside`"
+            "no region takes the batch; it is kept in `set-aside`"
         );
         let kept = self.read_batch(partition, entry).map_err(|error| error.to_string()).and_then(|batch| {
             self.store.set_aside(&partition.name, entry.ordinal, &batch).map_err(|error| error.to_string())

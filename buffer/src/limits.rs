@@ -90,7 +90,23 @@ pub const REJOIN_WAIT_MAX: Duration = Duration::from_secs(60);
 /// Time that the acting region has for a question about topics before the answer comes from memory.
 pub const METADATA_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// Topics that are remembered; the rules of others are asked for each time they are met.
+/// Topics whose rules are asked for in one request; more are asked for in several.
+pub const RULES_AT_ONCE: usize = 200;
+
+/// Time after which a partition whose next batch is refused again and again is said to be held, and time between two entries
+/// in the log that say so.
+pub const HELD_AFTER: Duration = Duration::from_secs(10);
+pub const HELD_SAID_EVERY: Duration = Duration::from_secs(30);
+
+/// Time after which a topic that the acting region does not have counts as deleted, and a batch above its topic's limit is not
+/// waited for any more; and used part of the capacity from which on what then waits is set aside, so that others are served.
+pub const GIVEN_UP_AFTER: Duration = Duration::from_secs(60);
+pub const SHORT_OF_ROOM_PERCENT: u64 = 80;
+
+/// Held partitions that one log entry, and one report to the controller, say one by one; of others only how many.
+pub const HELD_SAID_MAX: usize = 8;
+
+/// Topics that are remembered, with their rules; batches of others are refused as of an unknown topic.
 pub const TOPICS_MAX: usize = 10_000;
 
 /// Time between two updates of the gauges.

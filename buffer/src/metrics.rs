@@ -25,6 +25,7 @@ pub(crate) struct Metrics {
     pub(crate) relayed_transactions: IntCounter,
     pub(crate) damaged_records: IntCounter,
     pub(crate) damaged_ranges: IntGauge,
+    pub(crate) held_partitions: IntGauge,
 }
 
 impl Metrics {
@@ -91,6 +92,10 @@ impl Metrics {
             )?,
             damaged_records: counter("damaged_records_total", "Acknowledged records that cannot be read.")?,
             damaged_ranges: gauge("damaged_ranges", "Damaged ranges found in the journal at start.")?,
+            held_partitions: gauge(
+                "held_partitions",
+                "Partitions whose next batch the region refuses again and again.",
+            )?,
         })
     }
 

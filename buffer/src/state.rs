@@ -1,8 +1,9 @@
 //! The state file: what of the gateway survives beside the journal.
 //!
 //! `LWBUFSTA`, version u16, then the fields in the order of [`State`], then the CRC-32C u32 of all before. Version 1 did not
-//! have what a lineage keeps, version 2 not in which log it is, nor what is known of the journal and of what is missing in it; both are read. It is replaced as a whole. Without it
-//! the journal's batches cannot be told from those that were forwarded, so damage to it stops the gateway.
+//! have what a lineage keeps, version 2 not in which log it is, nor what is known of the journal and of what is missing in it,
+//! version 3 not what topics demand of batches; all are read. It is replaced as a whole. Without it the journal's batches
+//! cannot be told from those that were forwarded, so damage to it stops the gateway.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -10,12 +11,15 @@ use leeward_model::TopicPartition;
 use leeward_wire::record::crc32c;
 
 use crate::bytes_codec::{Cursor, put_list, put_partition, put_text};
+use crate::door::TopicRules;
 use crate::frames::{gap, in_log, keeping, lineage, put_gap, put_lineage, put_log};
 use crate::intake::{Producers, Remembered};
 use crate::partition::{Lineage, Marks, OffsetRun, Saved};
 
 const MAGIC: &[u8; 8] = b"LWBUFSTA";
-const VERSION: u16 = 3;
+const VERSION: u16 = 4;
+/// The version before topics' rules were remembered.
+const NO_RULES: u16 = 3;
 /// The version before the journal's positions were said.
 const NO_JOURNAL: u16 = 2;
 /// The version before lineages kept anything.
@@ -27,6 +31,8 @@ pub(crate) struct KnownTopic {
     pub(crate) name: String,
     pub(crate) partitions: u32,
     pub(crate) internal: bool,
+    /// What it demands of batches; `None` where no region told that.
+    pub(crate) rules: Option<TopicRules>,
 }
 
 /// One partition's part of the state.
@@ -84,6 +90,7 @@ impl State {
             put_text(out, &topic.name);
             out.put_u32(topic.partitions);
             out.put_u8(u8::from(topic.internal));
+            put_list(out, topic.rules.iter(), put_rules);
         });
         put_list(&mut out, self.journal.iter(), |out, journal| {
             out.put_u64(journal.from);
@@ -106,7 +113,7 @@ impl State {
         let mut input = Cursor { rest: bytes.slice(..covered.len()) };
         let magic = input.bytes(MAGIC.len()).ok_or(StateError::Damaged)?;
         let version = input.u16().filter(|_| magic[..] == MAGIC[..]).ok_or(StateError::Damaged)?;
-        if !matches!(version, VERSION | NO_JOURNAL | NOTHING_KEPT) {
+        if !(NOTHING_KEPT..=VERSION).contains(&version) {
             return Err(StateError::Version(version));
         }
         read_state(&mut input, version).ok_or(StateError::Damaged)
@@ -118,14 +125,38 @@ fn read_state(input: &mut Cursor, version: u16) -> Option<State> {
         identity: input.bytes(16)?[..].try_into().ok()?,
         producer_ids_to: input.i64()?,
         epoch: input.u64()?,
-        topics: input.list(|input| {
-            let name = input.text()?;
-            Some(KnownTopic { name, partitions: input.u32()?, internal: input.u8()? != 0 })
-        })?,
-        journal: if version < VERSION { None } else { input.list(journal_range)?.pop() },
+        topics: input.list(|input| read_topic(input, version))?,
+        journal: if version < NO_RULES { None } else { input.list(journal_range)?.pop() },
         partitions: input.list(|input| Some((input.partition()?, read_partition(input, version)?)))?,
     };
     input.rest.is_empty().then_some(state)
+}
+
+fn read_topic(input: &mut Cursor, version: u16) -> Option<KnownTopic> {
+    Some(KnownTopic {
+        name: input.text()?,
+        partitions: input.u32()?,
+        internal: input.u8()? != 0,
+        rules: if version < VERSION { None } else { input.list(read_rules)?.pop() },
+    })
+}
+
+/// A limit that is not there is -1.
+fn put_rules(out: &mut BytesMut, rules: &TopicRules) {
+    let bytes_max = rules.batch_bytes_max.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    out.put_i64(bytes_max);
+    out.put_u8(u8::from(rules.compacted));
+    out.put_i64(rules.behind_max_ms.unwrap_or(-1));
+    out.put_i64(rules.ahead_max_ms.unwrap_or(-1));
+}
+
+fn read_rules(input: &mut Cursor) -> Option<TopicRules> {
+    Some(TopicRules {
+        batch_bytes_max: usize::try_from(input.i64()?).ok(),
+        compacted: input.u8()? != 0,
+        behind_max_ms: Some(input.i64()?).filter(|ms| *ms >= 0),
+        ahead_max_ms: Some(input.i64()?).filter(|ms| *ms >= 0),
+    })
 }
 
 fn journal_range(input: &mut Cursor) -> Option<JournalRange> {
@@ -179,7 +210,7 @@ fn read_partition(input: &mut Cursor, version: u16) -> Option<PartitionState> {
         runs: input.list(|input| {
             Some(OffsetRun { ordinal: input.ordinal()?, offset: input.offset()?, records: input.ordinal()? })
         })?,
-        damage: if version < VERSION { Vec::new() } else { input.list(gap)? },
+        damage: if version < NO_RULES { Vec::new() } else { input.list(gap)? },
         marks: input.list(|input| Marks::told(input.i64()?, input.i64()?))?.pop(),
         vouched: input.u64()?,
     };

@@ -9,5 +9,6 @@ mod gateway {
     mod forwarding;
     mod harness;
     mod remade;
+    mod rules;
     mod secured;
 }

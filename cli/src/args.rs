@@ -42,7 +42,17 @@ pub(crate) enum Command {
     /// Planned: makes another region the primary with nothing lost, or not at all.
     Switchover(VerbArguments),
     /// Brings the old region back and makes it the primary again.
-    Failback(VerbArguments),
+    Failback(FailbackArguments),
+    /// Lets the failover that waits for a person begin.
+    Approve(SteerArguments),
+    /// Tries the step again at which an operation is held.
+    Retry(SteerArguments),
+    /// Gives up an operation that is held.
+    Abort(SteerArguments),
+    /// Lets nothing fail over by itself until `resume`.
+    Pause(SteerArguments),
+    /// Ends a pause.
+    Resume(SteerArguments),
     /// Rehearses a failover.
     #[command(subcommand)]
     Drill(DrillCommand),
@@ -228,6 +238,27 @@ pub(crate) struct FailoverArguments {
     /// How much may be lost, in time (`3s`), or `unbounded` while the old region is dark.
     #[arg(long, value_name = "TIME")]
     pub(crate) accept_loss: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FailbackArguments {
+    #[command(flatten)]
+    pub(crate) verb: VerbArguments,
+    /// Brings the region back as a standby: the primary stays where it is.
+    #[arg(long)]
+    pub(crate) standby_only: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SteerArguments {
+    /// Refuses where another decision came first.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) expected_epoch: u64,
+    /// Goes into the journal.
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Subcommand)]

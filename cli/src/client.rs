@@ -21,6 +21,44 @@ pub(crate) struct Unreachable {
     source: tonic::transport::Error,
 }
 
+/// How long a question may take that only reads.
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// A process of ours that is reached and says nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("the controller has not answered for {} s, though it is reached: it hangs, or is overloaded", ANSWER_WAIT_MAX.as_secs())]
+pub(crate) struct Silent;
+
+/// Waits for an answer of the controller that only reads.
+///
+/// # Errors
+///
+/// [`Silent`], or what the controller refuses.
+pub(crate) async fn answered<T>(
+    asking: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+) -> anyhow::Result<T> {
+    let answer = tokio::time::timeout(ANSWER_WAIT_MAX, asking).await.map_err(|_| Silent)?;
+    Ok(answer?.into_inner())
+}
+
+/// Waits until a verb is over. The controller goes on with it where nobody waits any more, so that is said.
+///
+/// # Errors
+///
+/// What the controller refuses.
+pub(crate) async fn carried_out<T>(
+    asking: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+) -> anyhow::Result<Option<T>> {
+    tokio::select! {
+        biased;
+        answer = asking => Ok(Some(answer?.into_inner())),
+        _ = tokio::signal::ctrl_c() => {
+            eprintln!("not waited for any more; the controller goes on: `leeward status -w` shows it");
+            Ok(None)
+        }
+    }
+}
+
 async fn connect(
     settings: &Settings,
     what: &'static str,

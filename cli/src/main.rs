@@ -19,7 +19,7 @@ use clap::Parser;
 
 use crate::{
     args::{Arguments, Command},
-    client::Unreachable,
+    client::{Silent, Unreachable},
     exit::Exit,
     settings::Settings,
 };
@@ -39,7 +39,11 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => {
             eprintln!("error: {error:#}");
-            if error.is::<Unreachable>() { Exit::Unreachable.into() } else { Exit::Failed.into() }
+            if error.is::<Unreachable>() || error.is::<Silent>() {
+                Exit::Unreachable.into()
+            } else {
+                Exit::Failed.into()
+            }
         }
     }
 }
@@ -65,7 +69,12 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
             Command::Group(group) => commands::link::run_group(&group, &settings).await,
             Command::Failover(failover) => commands::verb::failover(&failover, &settings).await,
             Command::Switchover(verb) => commands::verb::switchover(&verb, &settings).await,
-            Command::Failback(verb) => commands::verb::failback(&verb, &settings).await,
+            Command::Failback(failback) => commands::verb::failback(&failback, &settings).await,
+            Command::Approve(steer) => commands::verb::steer("approve", &steer, &settings).await,
+            Command::Retry(steer) => commands::verb::steer("retry", &steer, &settings).await,
+            Command::Abort(steer) => commands::verb::steer("abort", &steer, &settings).await,
+            Command::Pause(steer) => commands::verb::steer("pause", &steer, &settings).await,
+            Command::Resume(steer) => commands::verb::steer("resume", &steer, &settings).await,
             Command::Drill(drill) => commands::drill::run_command(&drill).await,
             Command::Events(events) => commands::events::run(&events, &settings).await,
         }

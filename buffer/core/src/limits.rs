@@ -15,6 +15,9 @@ pub const GAPS_MAX: usize = 1024;
 /// after a restart.
 pub const OFFSET_RUNS_MAX: usize = 1024;
 
+/// Batches of a topic that is gone which are set aside in one step; each is a file that is synced.
+pub const ABANDONED_AT_ONCE_MAX: usize = 64;
+
 /// Pause before a batch is sent again after the primary refused it or the connection broke.
 pub const RESEND_PAUSE: Duration = Duration::from_millis(50);
 

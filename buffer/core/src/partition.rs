@@ -5,6 +5,7 @@
 //! producer epoch, and which record had sequence 0 there. A batch stays buffered until the other region has it. When the
 //! acting primary changes, what the survivor has already is settled first, and the rest begins a new lineage there.
 
+mod abandoned;
 mod anew;
 mod entry;
 mod event;
@@ -108,6 +109,8 @@ pub struct Forward {
     /// Whether the log is still the one that the lineage began in.
     anew: Anew,
     verified: Verified,
+    /// Records below are of a topic that is gone for good.
+    abandoned_to: u64,
 }
 
 impl Forward {
@@ -139,6 +142,7 @@ impl Forward {
             searched: Searched::default(),
             anew: Anew::default(),
             verified: Verified::default(),
+            abandoned_to: 0,
         }
     }
 
@@ -161,6 +165,7 @@ impl Forward {
                 self.replicated(&region, topic, marks, &mut commands);
             }
             Event::TopicTold { question, topic } => self.topic_told(question, topic),
+            Event::TopicGone => self.topic_is_gone(),
             Event::Tick => {}
         }
         self.trim(&mut commands);
@@ -218,6 +223,7 @@ impl Forward {
         if self.phase == Phase::Draining && self.open == 0 {
             self.drained(now, commands);
         }
+        self.abandon(now, commands);
         if let Phase::Pausing { until } = self.phase
             && now >= until
         {

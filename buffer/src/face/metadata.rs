@@ -2,8 +2,7 @@
 
 use leeward_wire::ErrorCode;
 use leeward_wire::api::{
-    DescribeClusterResponse, DescribeClusterResponseBroker, DescribeConfigsRequest,
-    DescribeConfigsRequestResource, FindCoordinatorRequest, FindCoordinatorResponse,
+    DescribeClusterResponse, DescribeClusterResponseBroker, FindCoordinatorRequest, FindCoordinatorResponse,
     FindCoordinatorResponseCoordinator, MetadataRequest, MetadataResponse, MetadataResponseBroker,
     MetadataResponsePartition, MetadataResponseTopic,
 };
@@ -15,11 +14,8 @@ use crate::state::KnownTopic;
 
 /// Newest version without topic ids.
 const METADATA_VERSION_MAX: i16 = 9;
-const TOPIC_RESOURCE: i8 = 2;
 /// Version of `FindCoordinator` from which keys come as a list.
 const COORDINATORS_AS_LIST: i16 = 4;
-/// Topics whose rules are asked for in one request.
-const RULES_AT_ONCE: usize = 200;
 /// Clients take a region's change for the same cluster: they never learn an id of one.
 const CLUSTER_ID: &str = "leeward-gateway";
 
@@ -69,40 +65,18 @@ async fn ask(
                 ..MetadataRequest::default()
             };
             let answer = send(&connection, &request, version, METADATA_TIMEOUT).await?;
-            face.hub.catalog.learn(&answer);
+            face.hub.catalog.learn(&answer, |topic| face.hub.buffers(topic));
             let unknown: Vec<String> = answer
                 .topics
                 .iter()
                 .filter(|topic| topic.error_code == 0 && !topic.is_internal)
                 .filter_map(|topic| topic.name.clone())
                 .filter(|name| !face.hub.catalog.has_rules(name))
-                .take(RULES_AT_ONCE)
                 .collect();
-            if !unknown.is_empty() {
-                learn_rules(face, &connection, unknown).await;
-            }
+            face.hub.learn_rules(&cluster, &unknown).await;
             Ok(answer)
         })
         .await
-}
-
-/// Asks what topics demand of batches. Without an answer nothing is demanded at the door.
-async fn learn_rules(face: &Face, connection: &leeward_client::Connection, topics: Vec<String>) {
-    let resources = topics
-        .into_iter()
-        .map(|resource_name| DescribeConfigsRequestResource {
-            resource_type: TOPIC_RESOURCE,
-            resource_name,
-            configuration_keys: None,
-        })
-        .collect();
-    let request = DescribeConfigsRequest { resources, ..DescribeConfigsRequest::default() };
-    let Ok(version) = connection.version_for::<DescribeConfigsRequest>() else { return };
-    if let Ok(answer) = send(connection, &request, version, METADATA_TIMEOUT).await {
-        for topic in &answer.results {
-            face.hub.catalog.learn_rules(topic);
-        }
-    }
 }
 
 /// A region's topic as ours. One that is missing there for the moment is told as it was known.
@@ -154,7 +128,6 @@ fn told(topic: &KnownTopic) -> MetadataResponseTopic {
     }
 }
 
-/// Every group and transaction is kept here, as far as clients see.
 /// The gateway itself keeps every group and transactional id for its clients; an id that the region would refuse is refused.
 pub(super) async fn find_coordinator(
     face: &Face,

@@ -13,7 +13,7 @@ use super::Face;
 use super::asked::Closed;
 use crate::door;
 use crate::frames::batch_head;
-use crate::hub::{Acknowledge, Hub, Partition, wall_clock_ms};
+use crate::hub::{Acknowledge, Hub, Partition, SetAside, wall_clock_ms};
 use crate::intake::{Claim, Offer};
 use crate::partition::{Entry, Event, Place};
 use crate::store::Refused;
@@ -163,7 +163,8 @@ fn after_kafka(
         };
         let outcome = if stored.0.is_none() {
             match acknowledged.await {
-                Ok(offset) => (ErrorCode::NONE, offset),
+                Ok(Ok(offset)) => (ErrorCode::NONE, offset),
+                Ok(Err(SetAside)) => (ErrorCode::INVALID_RECORD, -1),
                 Err(_) => (ErrorCode::REQUEST_TIMED_OUT, -1),
             }
         } else {

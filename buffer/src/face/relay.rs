@@ -12,6 +12,7 @@ use leeward_wire::{ErrorCode, PeerRoom, RequestHeader};
 use super::asked::{Asked, Closed};
 use super::upstream::{NoAnswer, Upstream, pass_on, read};
 use super::{Face, fetch, metadata, refusal, versions};
+use crate::hub::TOPIC_RESOURCE;
 use crate::limits::RELAY_TIMEOUT;
 
 /// What answers a request: a body to encode, or bytes to pass on.
@@ -105,12 +106,18 @@ async fn dispatch(
                 .map(|body| Answer::Body(ResponseBody::DeleteRecords(body)))
         }
         RequestBody::OffsetCommit(request) => commit(upstream, asked, request).await,
-        RequestBody::DeleteTopics(request) => {
-            let answer = to_controller(upstream, asked).await?;
-            for name in &request.topic_names {
-                face.hub.catalog.forget(name);
-            }
-            Ok(answer)
+        RequestBody::DeleteTopics(_) => delete_topics(face, upstream, asked).await,
+        RequestBody::AlterConfigs(request) => {
+            let resources = request.resources.iter();
+            let changed = resources.map(|resource| (resource.resource_type, &resource.resource_name));
+            let changed = topics_of(changed);
+            altered(face, upstream, asked, &changed).await
+        }
+        RequestBody::IncrementalAlterConfigs(request) => {
+            let resources = request.resources.iter();
+            let changed = resources.map(|resource| (resource.resource_type, &resource.resource_name));
+            let changed = topics_of(changed);
+            altered(face, upstream, asked, &changed).await
         }
         body => match keeper(body) {
             Some(Keeper::Group(group)) => to_group(upstream, asked, group).await,
@@ -121,6 +128,37 @@ async fn dispatch(
             None => to_controller(upstream, asked).await,
         },
     }
+}
+
+/// The topics among resources that are known.
+fn topics_of<'a>(resources: impl Iterator<Item = (i8, &'a String)>) -> Vec<String> {
+    resources.filter(|(kind, _)| *kind == TOPIC_RESOURCE).map(|(_, name)| name.clone()).collect()
+}
+
+/// Has topics deleted. Of one that the region does not have, nothing is kept here either.
+async fn delete_topics(face: &Face, upstream: &mut Upstream, asked: &Asked) -> Result<Answer, NoAnswer> {
+    let (api, version) = (asked.header.api_key, asked.header.api_version);
+    let answer = to_controller(upstream, asked).await?;
+    if let Answer::Raw(body) = &answer
+        && let ResponseBody::DeleteTopics(answered) = read(api, version, body.clone())?
+    {
+        let gone = [ErrorCode::NONE, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION].map(ErrorCode::code);
+        let deleted = answered.responses.iter().filter(|topic| gone.contains(&topic.error_code));
+        deleted.filter_map(|topic| topic.name.as_ref()).for_each(|name| face.hub.topic_was_deleted(name));
+    }
+    Ok(answer)
+}
+
+/// Has a configuration changed; what it demands of batches counts before the client hears of it.
+async fn altered(
+    face: &Face,
+    upstream: &mut Upstream,
+    asked: &Asked,
+    topics: &[String],
+) -> Result<Answer, NoAnswer> {
+    let answer = to_controller(upstream, asked).await?;
+    face.hub.learn_rules(&*upstream.cluster()?, topics).await;
+    Ok(answer)
 }
 
 /// Who keeps what a request is about.

@@ -8,6 +8,7 @@ use leeward_wire::record::crc32c;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use super::held::Refusal;
 use crate::intake::Intake;
 use crate::partition::Forward;
 
@@ -16,8 +17,12 @@ use crate::partition::Forward;
 struct Waiting {
     ordinal: u64,
     end: u64,
-    answer: oneshot::Sender<i64>,
+    answer: oneshot::Sender<Result<i64, SetAside>>,
 }
+
+/// The batch is in no log, and will be in none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SetAside;
 
 /// One partition.
 #[derive(Debug)]
@@ -30,6 +35,7 @@ pub(crate) struct Partition {
     pub(crate) forward: Mutex<Forward>,
     waiting: Mutex<VecDeque<Waiting>>,
     cached: Mutex<BTreeMap<u64, Bytes>>,
+    pub(super) refusal: Mutex<Option<Refusal>>,
 }
 
 impl Partition {
@@ -41,6 +47,7 @@ impl Partition {
             forward: Mutex::new(forward),
             waiting: Mutex::default(),
             cached: Mutex::default(),
+            refusal: Mutex::default(),
         }
     }
 
@@ -56,11 +63,11 @@ impl Partition {
     }
 
     /// Gives the offset of the batch at `ordinal` once the acting primary has it; -1 where nobody knows it.
-    pub(crate) fn wait(&self, ordinal: u64, end: u64) -> oneshot::Receiver<i64> {
+    pub(crate) fn wait(&self, ordinal: u64, end: u64) -> oneshot::Receiver<Result<i64, SetAside>> {
         let (answer, answered) = oneshot::channel();
         let forward = self.forward.lock();
         if forward.is_acknowledged(end) {
-            let _ = answer.send(forward.offset_of(ordinal).unwrap_or(-1));
+            let _ = answer.send(Ok(forward.offset_of(ordinal).unwrap_or(-1)));
         } else {
             let mut waiting = self.waiting.lock();
             waiting.retain(|other| !other.answer.is_closed());
@@ -70,14 +77,18 @@ impl Partition {
     }
 
     pub(super) fn answer_exact(&self, ordinal: u64, base_offset: i64) {
-        self.answer_where(|waiting| (waiting.ordinal == ordinal).then_some(base_offset));
+        self.answer_where(|waiting| (waiting.ordinal == ordinal).then_some(Ok(base_offset)));
     }
 
     pub(super) fn answer_all(&self, is_acknowledged: impl Fn(u64) -> bool) {
-        self.answer_where(|waiting| is_acknowledged(waiting.end).then_some(-1));
+        self.answer_where(|waiting| is_acknowledged(waiting.end).then_some(Ok(-1)));
     }
 
-    fn answer_where(&self, offset: impl Fn(&Waiting) -> Option<i64>) {
+    pub(super) fn answer_refused(&self, ordinal: u64) {
+        self.answer_where(|waiting| (waiting.ordinal == ordinal).then_some(Err(SetAside)));
+    }
+
+    fn answer_where(&self, offset: impl Fn(&Waiting) -> Option<Result<i64, SetAside>>) {
         let mut waiting = self.waiting.lock();
         let mut left = VecDeque::with_capacity(waiting.len());
         for one in waiting.drain(..) {

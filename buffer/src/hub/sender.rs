@@ -35,6 +35,18 @@ pub(super) struct Item {
     pub(super) writer: u32,
     pub(super) sequence: Sequence,
     pub(super) entry: Entry,
+    /// Its size as it was sent; 0 before.
+    bytes: usize,
+}
+
+impl Item {
+    pub(super) fn new(
+        partition: Arc<Partition>,
+        (epoch, writer, sequence): (ProducerEpoch, u32, Sequence),
+        entry: Entry,
+    ) -> Self {
+        Self { partition, epoch, writer, sequence, entry, bytes: 0 }
+    }
 }
 
 struct Sender {
@@ -151,7 +163,7 @@ impl Sender {
         let (mut items, mut batches, mut left) = (Vec::new(), Vec::new(), VecDeque::new());
         let mut seen = HashSet::new();
         let mut bytes = 0;
-        while let Some(item) = self.waiting.pop_front() {
+        while let Some(mut item) = self.waiting.pop_front() {
             let is_first = seen.insert(item.partition.name.clone());
             if !is_first || bytes >= REQUEST_BYTES_MAX {
                 left.push_back(item);
@@ -159,6 +171,7 @@ impl Sender {
             }
             match self.batch(&item) {
                 Ok(batch) => {
+                    item.bytes = batch.len();
                     bytes += batch.len();
                     batches.push(batch);
                     items.push(item);
@@ -229,13 +242,19 @@ impl Sender {
 
     fn judge(&self, item: &Item, answer: &ProduceResponsePartition) -> Outcome {
         let code = ErrorCode::new(answer.error_code);
-        let outcome = outcome_of(code, answer.base_offset);
+        let outcome = match outcome_of(code, answer.base_offset) {
+            Outcome::TooLarge if self.hub.is_given_up(&item.partition, item.entry.ordinal) => {
+                Outcome::Unacceptable
+            }
+            outcome => outcome,
+        };
         match outcome {
             Outcome::Acknowledged { .. } => {
                 self.hub.metrics.forwarded_records.inc_by(u64::from(item.entry.sent_records()));
                 self.hub.uncache(&item.partition, item.entry.ordinal);
+                item.partition.was_taken(item.entry.ordinal);
             }
-            Outcome::AcknowledgedSomewhere => {}
+            Outcome::AcknowledgedSomewhere => item.partition.was_taken(item.entry.ordinal),
             Outcome::NotSent
             | Outcome::Unknown
             | Outcome::NotNow
@@ -244,6 +263,7 @@ impl Sender {
             | Outcome::Unacceptable => {
                 tracing::debug!(partition = %item.partition.name, region = %self.region.name, %code, "batch is refused");
                 self.hub.metrics.refused(code.name().unwrap_or("UNKNOWN"));
+                item.partition.was_refused(item.entry.ordinal, code, item.bytes);
                 if outcome == Outcome::NotNow {
                     self.region.want_leaders();
                 }

@@ -20,6 +20,8 @@ pub struct GatewayStatus {
     pub relayed_transactions: u64,
     /// The journal has failed: nothing is accepted until the gateway starts anew.
     pub journal_failed: bool,
+    /// Partitions whose next batch the acting primary refuses for some time, each with why and the way out.
+    pub held: Vec<String>,
 }
 
 impl Hub {
@@ -38,6 +40,8 @@ impl Hub {
         self.metrics.used.set(i64::try_from(buffered_bytes).unwrap_or(i64::MAX));
         self.metrics.buffered_records.set(i64::try_from(buffered_records).unwrap_or(i64::MAX));
         self.metrics.oldest_record.set(oldest_ms.map_or(0.0, |ms| ms as f64 / 1000.0));
+        let held = self.held();
+        self.metrics.held_partitions.set(i64::try_from(held.len()).unwrap_or(i64::MAX));
         let standing = self.standing();
         let now = tokio::time::Instant::now();
         GatewayStatus {
@@ -51,6 +55,7 @@ impl Hub {
             unforwarded_records,
             relayed_transactions: self.metrics.relayed_transactions.get(),
             journal_failed: self.store.is_broken(),
+            held,
         }
     }
 

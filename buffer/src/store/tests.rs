@@ -11,6 +11,7 @@ use leeward_model::{FencingEpoch, PartitionIndex, RegionName, TopicId, TopicName
 use leeward_wire::record::{BatchBuilder, Compression, RecordBatch};
 
 use super::*;
+use crate::door::TopicRules;
 use crate::frames::{Frame, batch_head, hole_frame, lineage_frame};
 use crate::intake::{Claim, Offer, Remembered};
 use crate::partition::{Gap, Lineage, Marks, OffsetRun, Saved};
@@ -221,10 +222,21 @@ fn golden_state(keeps: u64) -> State {
         identity: *b"0123456789abcdef",
         producer_ids_to: 1000,
         epoch: 3,
-        topics: vec![KnownTopic { name: "orders".to_owned(), partitions: 4, internal: false }],
+        topics: vec![KnownTopic { rules: Some(RULES), ..unruled("orders") }, unruled("payments")],
         journal: Some(JournalRange { from: 300, to: 4000 }),
         partitions: vec![(partition(), state)],
     }
+}
+
+const RULES: TopicRules = TopicRules {
+    batch_bytes_max: Some(1_048_588),
+    compacted: true,
+    behind_max_ms: None,
+    ahead_max_ms: Some(3_600_000),
+};
+
+fn unruled(name: &str) -> KnownTopic {
+    KnownTopic { name: name.to_owned(), partitions: 4, internal: false, rules: None }
 }
 
 /// A file that programs in the field can read, kept in the tree.
@@ -236,16 +248,27 @@ fn golden(name: &str, written: &[u8]) {
 
 #[test]
 fn the_state_file_is_written_as_it_always_was() {
-    golden("state-v3.bin", &golden_state(2).to_bytes());
+    golden("state-v4.bin", &golden_state(2).to_bytes());
 }
 
 #[test]
 fn state_files_of_the_versions_before_are_read() {
-    for (name, keeps) in [("state-v1.bin", 0), ("state-v2.bin", 2)] {
+    let mut unruled_topics = golden_state(2);
+    unruled_topics.topics = vec![unruled("orders")];
+    let without_journal = |state: &State| {
+        let mut state = state.clone();
+        state.journal = None;
+        state.partitions[0].1.saved.damage.clear();
+        state
+    };
+    let keeping_nothing = State { topics: vec![unruled("orders")], ..golden_state(0) };
+
+    for (name, known) in [
+        ("state-v1.bin", without_journal(&keeping_nothing)),
+        ("state-v2.bin", without_journal(&unruled_topics)),
+        ("state-v3.bin", unruled_topics),
+    ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name);
-        let mut known = golden_state(keeps);
-        known.journal = None;
-        known.partitions[0].1.saved.damage.clear();
 
         let read = State::read(&Bytes::from(std::fs::read(path).unwrap()));
 

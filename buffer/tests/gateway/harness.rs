@@ -263,6 +263,10 @@ impl Control for Granting {
         not_here()
     }
 
+    async fn steer(&self, _: Request<VerbRequest>) -> Answer<VerbReply> {
+        not_here()
+    }
+
     async fn events(&self, _: Request<EventsRequest>) -> Answer<Self::EventsStream> {
         not_here()
     }

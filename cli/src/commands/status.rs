@@ -21,7 +21,7 @@ use crate::{
 pub(crate) async fn run(arguments: &StatusArguments, settings: &Settings) -> anyhow::Result<Exit> {
     let mut controller = client::controller(settings).await?;
     if !arguments.watch {
-        print(&controller.status(StatusRequest {}).await?.into_inner(), arguments.output);
+        print(&client::answered(controller.status(StatusRequest {})).await?, arguments.output);
         return Ok(Exit::Done);
     }
     let mut changes = controller.watch(WatchRequest {}).await?.into_inner();
@@ -62,6 +62,7 @@ pub(crate) fn table(status: &StatusReply) -> String {
     );
     if !status.held_reason.is_empty() {
         text += &format!("held: {}\n", status.held_reason);
+        text += "      `leeward retry` tries the step again, `leeward abort` gives up, `leeward approve` where a person's leave is missing\n";
     }
     let mut regions = rows(["REGION", "ROLE", "STATE", "WRITES", "LEASE", "CLUSTER"]);
     for region in &status.regions {
@@ -105,6 +106,14 @@ pub(crate) fn table(status: &StatusReply) -> String {
             ]);
         }
         text += &format!("{gateways}\n");
+        for gateway in &status.gateways {
+            let said = gateway.held.iter().map(|held| format!("gateway {}: held: {held}\n", gateway.name));
+            text.extend(said);
+            let unsaid = gateway.held_partitions.saturating_sub(gateway.held.len() as u64);
+            if unsaid > 0 {
+                text += &format!("gateway {}: held: {unsaid} more partitions\n", gateway.name);
+            }
+        }
     }
     for gate in &status.gates {
         let mark = if gate.ok { "ok" } else { "closed" };
@@ -170,6 +179,8 @@ fn as_json(status: &StatusReply) -> serde_json::Value {
             "bufferedBytes": gateway.buffered_bytes,
             "capacityBytes": gateway.capacity_bytes,
             "bufferedRecords": gateway.buffered_records,
+            "heldPartitions": gateway.held_partitions,
+            "held": gateway.held,
         })).collect::<Vec<_>>(),
         "gates": status.gates.iter().map(|gate| json!({"gate": gate.gate, "ok": gate.ok, "why": gate.why}))
             .collect::<Vec<_>>(),

@@ -3,7 +3,8 @@
 mod traffic;
 
 use std::{
-    fs, io,
+    fs::{self, File, TryLockError},
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -38,6 +39,7 @@ pub(crate) async fn run(arguments: &UpArguments) -> anyhow::Result<Exit> {
     fs::create_dir_all(&arguments.data)
         .with_context(|| format!("{} cannot be made", arguments.data.display()))?;
     let folder = arguments.data.canonicalize()?;
+    let _lock = lock(&folder)?;
     let policy = policy(arguments.policy.as_deref(), &folder)?;
     let Some(topology) = super::policy::one_topology(&policy)? else { return Ok(Exit::InvalidPolicy) };
     let topology = topology.document;
@@ -74,6 +76,22 @@ fn policy(given: Option<&Path>, folder: &Path) -> anyhow::Result<PathBuf> {
     let policy = folder.join("policy.yaml");
     fs::write(&policy, POLICY).with_context(|| format!("{} cannot be written", policy.display()))?;
     Ok(policy)
+}
+
+/// Held as long as the file is open. Whoever starts on the data of a running one would write over its settings.
+fn lock(folder: &Path) -> anyhow::Result<File> {
+    let path = folder.join("lock");
+    let file = File::create(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => anyhow::bail!(
+            "{} is in use by another `leeward up`; stop that one, or give this one `--data` of its own",
+            folder.display()
+        ),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("{} cannot be locked", path.display()))
+        }
+    }
 }
 
 /// The embedded DNS server's key is made anew for each run, over no file.

@@ -4,7 +4,7 @@ use leeward_proto::control::{FailoverSummary, LossStatement, PlanReply, VerbRepl
 use serde_json::json;
 
 use crate::{
-    args::{FailoverArguments, Output, VerbArguments},
+    args::{FailbackArguments, FailoverArguments, Output, SteerArguments, VerbArguments},
     client,
     exit::Exit,
     settings::Settings,
@@ -23,25 +23,25 @@ pub(crate) async fn failover(arguments: &FailoverArguments, settings: &Settings)
             return Ok(Exit::Usage);
         }
     };
-    let mut controller = client::controller(settings).await?;
-    let mut request = request(&arguments.verb);
-    let Some(accepted) = loss else {
-        let plan = controller.plan(request).await?.into_inner();
-        print_plan(&plan);
+    let mut request = request("failover", &arguments.verb);
+    match loss {
+        // What would be done once the loss is named.
+        Some(Loss::Unbounded) | None => request.accept_unbounded_loss = true,
+        Some(Loss::Millis(millis)) => request.accept_loss_millis = millis,
+    }
+    if arguments.verb.dry_run {
+        return plan(request, arguments.verb.output, settings).await;
+    }
+    if loss.is_none() {
+        plan(request, arguments.verb.output, settings).await?;
         eprintln!(
             "refusing without a named loss: repeat with --accept-loss TIME, or --accept-loss unbounded"
         );
-        return Ok(if arguments.verb.dry_run { Exit::Done } else { Exit::Usage });
-    };
-    match accepted {
-        Loss::Unbounded => request.accept_unbounded_loss = true,
-        Loss::Millis(millis) => request.accept_loss_millis = millis,
+        return Ok(Exit::Usage);
     }
-    if arguments.verb.dry_run {
-        print_plan(&controller.plan(request).await?.into_inner());
-        return Ok(Exit::Done);
-    }
-    Ok(conclude(&controller.failover(request).await?.into_inner(), arguments.verb.output))
+    let mut controller = client::controller(settings).await?;
+    let reply = client::carried_out(controller.failover(request)).await?;
+    Ok(conclude(reply.as_ref(), arguments.verb.output))
 }
 
 /// `leeward switchover`.
@@ -50,12 +50,13 @@ pub(crate) async fn failover(arguments: &FailoverArguments, settings: &Settings)
 ///
 /// Where the controller does not answer.
 pub(crate) async fn switchover(arguments: &VerbArguments, settings: &Settings) -> anyhow::Result<Exit> {
-    let mut controller = client::controller(settings).await?;
+    let request = request("switchover", arguments);
     if arguments.dry_run {
-        print_plan(&controller.plan(request(arguments)).await?.into_inner());
-        return Ok(Exit::Done);
+        return plan(request, arguments.output, settings).await;
     }
-    Ok(conclude(&controller.switchover(request(arguments)).await?.into_inner(), arguments.output))
+    let mut controller = client::controller(settings).await?;
+    let reply = client::carried_out(controller.switchover(request)).await?;
+    Ok(conclude(reply.as_ref(), arguments.output))
 }
 
 /// `leeward failback`.
@@ -63,24 +64,69 @@ pub(crate) async fn switchover(arguments: &VerbArguments, settings: &Settings) -
 /// # Errors
 ///
 /// Where the controller does not answer.
-pub(crate) async fn failback(arguments: &VerbArguments, settings: &Settings) -> anyhow::Result<Exit> {
-    let mut controller = client::controller(settings).await?;
-    if arguments.dry_run {
-        print_plan(&controller.plan(request(arguments)).await?.into_inner());
-        return Ok(Exit::Done);
+pub(crate) async fn failback(arguments: &FailbackArguments, settings: &Settings) -> anyhow::Result<Exit> {
+    let request =
+        VerbRequest { standby_only: arguments.standby_only, ..request("failback", &arguments.verb) };
+    if arguments.verb.dry_run {
+        return plan(request, arguments.verb.output, settings).await;
     }
-    Ok(conclude(&controller.failback(request(arguments)).await?.into_inner(), arguments.output))
+    let mut controller = client::controller(settings).await?;
+    let reply = client::carried_out(controller.failback(request)).await?;
+    Ok(conclude(reply.as_ref(), arguments.verb.output))
 }
 
-fn request(arguments: &VerbArguments) -> VerbRequest {
+/// `leeward approve`, `retry`, `abort`, `pause` and `resume`.
+///
+/// # Errors
+///
+/// Where the controller does not answer.
+pub(crate) async fn steer(
+    verb: &str,
+    arguments: &SteerArguments,
+    settings: &Settings,
+) -> anyhow::Result<Exit> {
+    let request = VerbRequest {
+        verb: verb.to_owned(),
+        expected_epoch: arguments.expected_epoch,
+        idempotency_key: uuid::Uuid::new_v4().to_string(),
+        reason: arguments.reason.clone(),
+        ..VerbRequest::default()
+    };
+    let mut controller = client::controller(settings).await?;
+    let reply = client::carried_out(controller.steer(request)).await?;
+    Ok(conclude(reply.as_ref(), arguments.output))
+}
+
+fn request(verb: &str, arguments: &VerbArguments) -> VerbRequest {
     VerbRequest {
+        verb: verb.to_owned(),
         to: arguments.to.clone(),
         expected_epoch: arguments.expected_epoch,
         idempotency_key: uuid::Uuid::new_v4().to_string(),
-        accept_loss_millis: 0,
-        accept_unbounded_loss: false,
         reason: arguments.reason.clone(),
+        ..VerbRequest::default()
     }
+}
+
+/// Says what would be done; fails where it would be refused.
+async fn plan(request: VerbRequest, output: Output, settings: &Settings) -> anyhow::Result<Exit> {
+    let plan = client::answered(client::controller(settings).await?.plan(request)).await?;
+    match output {
+        Output::Json => println!("{}", plan_as_json(&plan)),
+        Output::Table => print_plan(&plan),
+    }
+    Ok(if plan.refusal.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+fn plan_as_json(plan: &PlanReply) -> serde_json::Value {
+    json!({
+        "steps": plan.steps,
+        "dataAtRiskMillis": plan.loss.as_ref().map(|loss| loss.time_millis_max),
+        "gates": plan.gates.iter().map(|gate| json!({"gate": gate.gate, "ok": gate.ok, "why": gate.why}))
+            .collect::<Vec<_>>(),
+        "worstCaseRtoMillis": plan.worst_case_rto_millis,
+        "refusal": plan.refusal,
+    })
 }
 
 /// What `--accept-loss` names.
@@ -91,9 +137,10 @@ enum Loss {
 }
 
 impl Loss {
-    /// `3s`, `250ms`, `2m` or `unbounded`.
+    /// `3s`, `250ms`, `2m`, `1h` or `unbounded`.
     fn read(text: &str) -> Result<Self, String> {
-        let wrong = || format!("--accept-loss `{text}` is no time; write `3s`, `250ms`, `2m` or `unbounded`");
+        let wrong =
+            || format!("--accept-loss `{text}` is no time; write `3s`, `250ms`, `2m`, `1h` or `unbounded`");
         if text == "unbounded" {
             return Ok(Self::Unbounded);
         }
@@ -103,13 +150,20 @@ impl Loss {
             "ms" => 1.0,
             "s" => 1000.0,
             "m" => 60_000.0,
+            "h" => 3_600_000.0,
             _ => return Err(wrong()),
         };
-        Ok(Self::Millis((number * unit).ceil() as u64))
+        let millis = (number * unit).ceil() as u64;
+        if millis == 0 {
+            return Err("--accept-loss 0: a failover may lose something; `leeward switchover` loses nothing"
+                .to_owned());
+        }
+        Ok(Self::Millis(millis))
     }
 }
 
-fn conclude(reply: &VerbReply, output: Output) -> Exit {
+fn conclude(reply: Option<&VerbReply>, output: Output) -> Exit {
+    let Some(reply) = reply else { return Exit::Interrupted };
     match output {
         Output::Json => println!(
             "{}",
@@ -143,7 +197,9 @@ fn print_summary(summary: &FailoverSummary) {
     for phase in &summary.phases {
         println!("  {:<12} {:>9.3}s", phase.phase, phase.took_micros as f64 / 1e6);
     }
-    println!("  fence {}: {}", summary.fence, summary.fence_seen.join("; "));
+    if !summary.fence.is_empty() {
+        println!("  fence {}: {}", summary.fence, summary.fence_seen.join("; "));
+    }
     if let Some(loss) = &summary.loss {
         println!("  {}", loss_in_words(loss));
     }
@@ -178,6 +234,11 @@ mod tests {
     #[test]
     fn a_loss_without_a_unit_is_no_time() {
         assert!(Loss::read("3").is_err());
+    }
+
+    #[test]
+    fn no_loss_at_all_is_no_failover() {
+        assert!(Loss::read("0s").unwrap_err().contains("switchover"));
     }
 
     #[test]

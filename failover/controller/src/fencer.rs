@@ -3,9 +3,9 @@
 //! The lever is `max.message.bytes=0` on each protected topic: it binds every acks value, live connections and super
 //! users, and leaves reads alone. What a topic had before is noted durably first, so that lifting the seal restores it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use leeward_failover_core::SealEvidence;
+use leeward_failover_core::{LogEnd, SealEvidence};
 use leeward_model::{RegionName, TopicName, TopicPartition};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
@@ -29,6 +29,8 @@ pub(crate) enum FenceError {
     Notes(#[from] LogError),
     #[error("sealing took longer than {0:?}")]
     TimedOut(Duration),
+    #[error("opening took longer than {0:?}: topics still refuse writes, or brokers do not answer")]
+    NotOpened(Duration),
     #[error("leave to open the region ended before it was used")]
     LeaveEnded,
 }
@@ -166,7 +168,7 @@ impl Fencer {
     pub(crate) async fn unseal(&self, may_go_on: impl Fn() -> bool) -> Result<u32, FenceError> {
         timeout(SEAL_TIMEOUT, self.unseal_unbounded(may_go_on))
             .await
-            .map_err(|_| FenceError::TimedOut(SEAL_TIMEOUT))?
+            .map_err(|_| FenceError::NotOpened(SEAL_TIMEOUT))?
     }
 
     async fn unseal_unbounded(&self, may_go_on: impl Fn() -> bool) -> Result<u32, FenceError> {
@@ -176,12 +178,22 @@ impl Fencer {
         let noted = self.notes.sealed(&self.region)?;
         let mut known = topics.clone();
         known.extend(exempt(&view));
-        let mut restored: Vec<(TopicName, Option<u64>)> =
+        let mut restored: BTreeMap<TopicName, Option<u64>> =
             noted.iter().filter(|(topic, _)| known.contains(topic)).cloned().collect();
         let found = self.cluster.message_bytes_max(&topics).await?;
         for (topic, bytes) in found {
-            if bytes == Some(0) && !restored.iter().any(|(known, _)| *known == topic) {
-                restored.push((topic, None));
+            match bytes {
+                Some(0) => {
+                    restored.entry(topic).or_default();
+                }
+                // Somebody else gave it a limit since: that of a topic that was made anew, for instance. The exempting one was
+                // given by an opening that ended before it was complete.
+                Some(bytes) if bytes != EXEMPT_MESSAGE_BYTES => {
+                    if let Some(noted) = restored.get_mut(&topic) {
+                        *noted = Some(bytes);
+                    }
+                }
+                Some(_) | None => {}
             }
         }
         if self.seal_default {
@@ -190,12 +202,24 @@ impl Fencer {
         }
         if !restored.is_empty() {
             leave()?;
-            self.cluster.set_message_bytes_max(&restored).await?;
+            self.restore(restored).await?;
         }
         let forgotten: Vec<TopicName> = noted.into_iter().map(|(topic, _)| topic).collect();
         self.notes.forget_sealed(&self.region, &forgotten)?;
         self.wait_open(&view).await?;
         Ok(u32::try_from(topics.len()).unwrap_or(u32::MAX))
+    }
+
+    /// A topic that gets no limit of its own has one for a moment: after a restart, brokers may hold a zero that a deleted topic
+    /// of the same name had, and of which the cluster's metadata say nothing. Taking away what is not there changes nothing then
+    /// (Apache Kafka 4.1; `kill -9`, no snapshot since).
+    async fn restore(&self, restored: BTreeMap<TopicName, Option<u64>>) -> Result<(), ClusterError> {
+        let limit = |bytes: &Option<u64>| bytes.unwrap_or(EXEMPT_MESSAGE_BYTES);
+        let limited: Vec<_> =
+            restored.iter().map(|(topic, bytes)| (topic.clone(), Some(limit(bytes)))).collect();
+        self.cluster.set_message_bytes_max(&limited).await?;
+        let bare: Vec<_> = restored.into_iter().filter(|(_, bytes)| bytes.is_none()).collect();
+        if bare.is_empty() { Ok(()) } else { self.cluster.set_message_bytes_max(&bare).await }
     }
 
     async fn unseal_default(&self, noted: &[(TopicName, Option<u64>)]) -> Result<(), FenceError> {
@@ -230,8 +254,20 @@ impl Fencer {
         Ok(self.topics(&self.cluster.view().await?))
     }
 
-    pub(crate) fn forget(&self, topics: &[TopicName]) -> Result<(), LogError> {
-        self.notes.forget_sealed(&self.region, topics)
+    /// Where the logs of the protected topics end.
+    pub(crate) async fn log_ends(&self) -> Result<Vec<LogEnd>, ClusterError> {
+        let view = self.cluster.view().await?;
+        let protected =
+            view.partitions.into_iter().filter(|led| self.protected.contains(&led.partition.topic));
+        let partitions: Vec<TopicPartition> = protected.map(|led| led.partition).collect();
+        self.cluster.log_ends(&partitions).await
+    }
+
+    /// These topics were deleted with their seal: those of their names have no limit once the region is opened.
+    pub(crate) fn made_anew(&self, topics: &[TopicName]) -> Result<(), LogError> {
+        self.notes.forget_sealed(&self.region, topics)?;
+        let bare: Vec<_> = topics.iter().map(|topic| (topic.clone(), None)).collect();
+        self.notes.note_sealed(&self.region, &bare)
     }
 
     fn topics(&self, view: &ClusterView) -> Vec<TopicName> {

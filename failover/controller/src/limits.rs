@@ -21,6 +21,9 @@ pub(crate) const STREAM_BUFFER: usize = 64;
 pub(crate) const GATEWAYS_MAX: usize = 1_024;
 /// Bytes of a gateway's name and of its address. Reached: its report is refused.
 pub(crate) const GATEWAY_NAME_BYTES_MAX: usize = 255;
+/// Held partitions that a gateway's report says one by one, and bytes of what it says of each. Reached: its report is refused.
+pub(crate) const GATEWAY_HELD_MAX: usize = 64;
+pub(crate) const GATEWAY_HELD_BYTES_MAX: usize = 1_024;
 /// Bytes of one message to the controller. Reached: the call is refused.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 256 << 10;
 /// Bytes of a verb's reason and key, which are kept in the journal. Reached: the verb is refused.
@@ -56,7 +59,14 @@ pub(crate) const LINK_LOOK_EVERY: Duration = Duration::from_millis(200);
 /// name's own wait for resolvers on top. Reached: the try fails and is repeated by the brain.
 pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(15);
 /// One try to see a link caught up. Reached: the try fails and is repeated by the brain.
-pub(crate) const CATCH_UP_TIMEOUT: Duration = Duration::from_mins(2);
+pub(crate) const CATCH_UP_TIMEOUT: Duration = Duration::from_mins(60);
+/// Between two looks at whether it has.
+pub(crate) const CATCH_UP_LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Time in which a link that follows groups has begun to.
+pub(crate) const GROUPS_FOLLOWED_WITHIN: Duration = Duration::from_secs(5);
+/// Time for groups to lose the members that they had when their region died: longer than the 45 s after which Kafka's clients
+/// are missed by default. Reached: their positions stay as they are at the region that is brought back.
+pub(crate) const MEMBERS_MISSED_WITHIN: Duration = Duration::from_secs(60);
 /// Time for a link with a stopped partition to catch up all the same. Reached: the try fails and names the partition.
 pub(crate) const STOPPED_PATIENCE: Duration = Duration::from_secs(10);
 /// Lag in time below which a link counts as caught up.
@@ -65,6 +75,8 @@ pub(crate) const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(2);
 pub(crate) const DELETE_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Between two looks at a condition that is waited for.
 pub(crate) const POLL_EVERY: Duration = Duration::from_millis(20);
+/// Time in which the switchover behind a resync begins. Reached: who asked for the failback is told that it has not.
+pub(crate) const SWITCHOVER_BEGINS_WAIT: Duration = Duration::from_secs(30);
 /// What a caller of a verb waits for its end before it is told where the operation stands.
 pub(crate) const VERB_WAIT: Duration = Duration::from_mins(10);
 /// A probing loop that is later than this says more about its own machine: its round is left out.
@@ -73,7 +85,8 @@ pub(crate) const SLIPPED_AFTER: Duration = Duration::from_secs(2);
 pub(crate) const AGENT_RECONNECT_AFTER: Duration = Duration::from_millis(100);
 /// How often within one lease its end is noted durably. What was not noted yet is missing to the process that follows.
 pub(crate) const LEASE_NOTES_PER_LEASE: u32 = 4;
-/// Messages of exemption topics while a whole cluster is sealed: Kafka's own default.
+/// Messages of exemption topics while a whole cluster is sealed, and of topics for a moment while they are opened: Kafka's own
+/// default.
 pub(crate) const EXEMPT_MESSAGE_BYTES: u64 = 1_048_588;
 /// One request to a broker.
 pub(crate) const CLIENT_REQUEST_TIMEOUT: Duration = Duration::from_secs(2);

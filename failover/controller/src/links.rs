@@ -253,7 +253,8 @@ fn failed(region: &RegionName, status: Status) -> LinkError {
     LinkError::Agent { region: region.clone(), status: Box::new(status) }
 }
 
-fn crossed(reply: &LinkReply, end: &LogEnd) -> bool {
+/// Whether the target has everything up to this end.
+pub(crate) fn crossed(reply: &LinkReply, end: &LogEnd) -> bool {
     let partition = &end.partition;
     let position = reply.partitions.iter().find(|position| {
         position.topic == partition.topic.as_str() && position.partition == partition.partition.to_wire()

@@ -4,14 +4,18 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use leeward_failover_core::{Effect, FinalPosition, Outcome, Tail};
 use leeward_model::{FencingEpoch, LinkName, RegionName, TopicName, with_causes};
+use leeward_proto::link::LinkReply;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     cluster::{Cluster, QuarantineTopic},
     fencer::Fencer,
     gateways::Gateways,
-    limits::{CATCH_UP_TIMEOUT, CAUGHT_UP_WITHIN, POLL_EVERY, STEP_TIMEOUT, STOPPED_PATIENCE},
-    links::{GoesOn, Links, stopped},
+    limits::{
+        CATCH_UP_LOOK_EVERY, CATCH_UP_TIMEOUT, CAUGHT_UP_WITHIN, GROUPS_FOLLOWED_WITHIN,
+        MEMBERS_MISSED_WITHIN, STEP_TIMEOUT, STOPPED_PATIENCE,
+    },
+    links::{GoesOn, Links, crossed, stopped},
     metrics::Metrics,
     promoter,
     redirector::Redirector,
@@ -37,6 +41,11 @@ pub(crate) struct Performer {
 }
 
 type Attempt = Result<Outcome, String>;
+
+/// A mirror says so of a position that it may not write.
+const GROUP_LIVES_THERE: &str = "skipped-active";
+/// A mirror says so of how it follows groups, before it does, or where it never does.
+const NO_GROUPS_YET: &str = "none";
 
 fn told(error: impl std::error::Error) -> String {
     with_causes(&error)
@@ -139,7 +148,7 @@ impl Performer {
         let Site { cluster, fencer } = self.site(region)?;
         let topics = fencer.protected_topics().await.map_err(told)?;
         cluster.delete_topics(&topics).await.map_err(told)?;
-        fencer.forget(&topics).map_err(told)?;
+        fencer.made_anew(&topics).map_err(told)?;
         Ok(Outcome::Done)
     }
 
@@ -158,24 +167,44 @@ impl Performer {
     async fn await_caught_up(&self, source: &RegionName, target: &RegionName) -> Attempt {
         let begun_at = Instant::now();
         let caught_up = async {
+            // Topics that were made anew may not be known to the link yet, so what it says of itself is not enough.
+            let ends = self.site(source)?.fencer.log_ends().await.map_err(told)?;
             loop {
                 let reply = self.links.status(source, target).await.map_err(told)?;
                 let within = u64::try_from(reply.rpo_millis)
                     .is_ok_and(|millis| Duration::from_millis(millis) <= CAUGHT_UP_WITHIN);
-                let starting = reply.partitions.iter().any(|position| position.state == "starting");
-                if reply.state == "running" && within && !starting {
+                let has_all = reply.state == "running" && ends.iter().all(|end| crossed(&reply, end));
+                if has_all && within && self.groups_are_carried((source, target), &reply, begun_at).await? {
                     return Ok(Outcome::Done);
                 }
                 let stopped = stopped(&LinkName::between(source, target), &reply);
                 if let Some(stopped) = stopped.filter(|_| begun_at.elapsed() >= STOPPED_PATIENCE) {
                     return Err(told(stopped));
                 }
-                sleep(POLL_EVERY).await;
+                sleep(CATCH_UP_LOOK_EVERY).await;
             }
         };
         timeout(CATCH_UP_TIMEOUT, caught_up)
             .await
             .unwrap_or_else(|_| Err(format!("not caught up within {CATCH_UP_TIMEOUT:?}")))
+    }
+
+    /// Whether no group keeps its position from being carried over because it has members at the target. A region that died with
+    /// members still counts them when it is back, until it misses them; who is there longer lives there.
+    async fn groups_are_carried(
+        &self,
+        (source, target): (&RegionName, &RegionName),
+        reply: &LinkReply,
+        begun_at: Instant,
+    ) -> Result<bool, String> {
+        if begun_at.elapsed() >= MEMBERS_MISSED_WITHIN {
+            return Ok(true);
+        }
+        if reply.groups_by == NO_GROUPS_YET && begun_at.elapsed() < GROUPS_FOLLOWED_WITHIN {
+            return Ok(false);
+        }
+        let groups = self.links.groups(source, target).await.map_err(told)?;
+        Ok(groups.iter().all(|position| position.state != GROUP_LIVES_THERE))
     }
 }
 

@@ -31,6 +31,8 @@ struct Inner {
     quarantined: u64,
     deaf: Vec<BrokerId>,
     seals: u64,
+    /// Topics with a zero that only a value can replace.
+    stubborn: Vec<TopicName>,
 }
 
 /// State that a test changes from outside.
@@ -67,9 +69,18 @@ impl PretendCluster {
         self.inner.lock().deaf.push(broker);
     }
 
+    /// The topic's zero is a deleted topic's: there is nothing to take away.
+    pub(crate) fn keep_zero_of_a_deleted_topic(&self, topic: &TopicName) {
+        self.inner.lock().stubborn.push(topic.clone());
+    }
+
     pub(crate) fn set_bytes(&self, topic: &TopicName, bytes: Option<u64>) {
         let mut inner = self.inner.lock();
         inner.seals += u64::from(bytes == Some(0));
+        if bytes.is_none() && inner.stubborn.contains(topic) {
+            return;
+        }
+        inner.stubborn.retain(|other| other != topic);
         match bytes {
             Some(bytes) => inner.bytes.insert(topic.clone(), bytes),
             None => inner.bytes.remove(topic),

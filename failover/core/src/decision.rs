@@ -127,7 +127,9 @@ pub enum HeldReason {
     Cooldown { since: Duration, cooldown: Duration },
     #[error("standby is {verdict:?}, not healthy")]
     StandbyUnhealthy { verdict: Verdict },
-    #[error("the other region is no standby: it lacks what was written since it was left")]
+    #[error(
+        "the other region is no standby: it lacks what was written since it was left; `leeward failback` brings it back, with --standby-only without a move"
+    )]
     NotAStandby,
     #[error("no produce canary succeeded at the standby within {age_max:?}")]
     StandbyNotWritable { age_max: Duration },

@@ -123,6 +123,8 @@ pub enum Event {
         question: TopicQuestion,
         topic: TopicId,
     },
+    /// The topic is gone for good: nobody will take what was accepted so far.
+    TopicGone,
     Tick,
 }
 

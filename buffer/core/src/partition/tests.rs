@@ -1,6 +1,7 @@
 //! A partition against two model regions: whatever happens in whatever order, each accepted record ends up in the acting
 //! region exactly once and in order.
 
+mod abandoned;
 mod anew;
 mod doubt;
 mod gap;

@@ -1,15 +1,18 @@
 //! The `control` contract: status, plans, verbs, events, and the grants that gateways forward by.
 
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
-use leeward_failover_core::{IdempotencyKey, Rejected, Request as CoreRequest, TailPolicy, Verb};
+use leeward_failover_core::{
+    HeldReason, IdempotencyKey, OperationId, OperationResult, Rejected, Request as CoreRequest, TailPolicy,
+    Verb,
+};
 use leeward_model::{FencingEpoch, RegionName};
 use leeward_proto::control::{
     Event, EventsRequest, GatewayReport, Grant, PlanReply, StatusReply, StatusRequest, VerbReply,
     VerbRequest, WatchRequest, control_server::Control,
 };
 use tokio::{
-    sync::{broadcast::error::RecvError, mpsc},
+    sync::{broadcast::error::RecvError, mpsc, watch},
     time::interval,
 };
 use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
@@ -17,8 +20,12 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Shared, describe};
 use crate::{
-    brain::Gone,
-    limits::{GATEWAY_NAME_BYTES_MAX, RENEWALS_PER_LEASE, STREAM_BUFFER, VERB_TEXT_BYTES_MAX, VERB_WAIT},
+    brain::{Gone, View},
+    limits::{
+        GATEWAY_HELD_BYTES_MAX, GATEWAY_HELD_MAX, GATEWAY_NAME_BYTES_MAX, RENEWALS_PER_LEASE, STREAM_BUFFER,
+        SWITCHOVER_BEGINS_WAIT, VERB_TEXT_BYTES_MAX, VERB_WAIT,
+    },
+    timeline::Summary,
 };
 
 /// Answers the CLI, pages and gateways.
@@ -60,6 +67,35 @@ pub(crate) const CALLED: [Called; 8] = [
     Called::Resume,
 ];
 
+impl Called {
+    /// Whether it is about an operation that is under way, or asked for.
+    fn steers(self) -> bool {
+        match self {
+            Self::Approve | Self::Retry | Self::Abort | Self::Pause | Self::Resume => true,
+            Self::Failover | Self::Switchover | Self::Failback => false,
+        }
+    }
+}
+
+/// The verb of that name.
+pub(crate) fn called(verb: &str) -> Option<Called> {
+    match verb {
+        "failover" => Some(Called::Failover),
+        "switchover" => Some(Called::Switchover),
+        "failback" => Some(Called::Failback),
+        "approve" => Some(Called::Approve),
+        "retry" => Some(Called::Retry),
+        "abort" => Some(Called::Abort),
+        "pause" => Some(Called::Pause),
+        "resume" => Some(Called::Resume),
+        _ => None,
+    }
+}
+
+fn no_such_verb(verb: &str) -> Status {
+    Status::invalid_argument(format!("no verb `{verb}`"))
+}
+
 /// The core's request from the wire's.
 pub(crate) fn core_request(called: Called, request: &VerbRequest) -> Result<CoreRequest, Status> {
     if request.reason.len().max(request.idempotency_key.len()) > VERB_TEXT_BYTES_MAX {
@@ -69,7 +105,9 @@ pub(crate) fn core_request(called: Called, request: &VerbRequest) -> Result<Core
     let verb = match called {
         Called::Failover => Verb::Failover { to: to()?, accept_loss: accepted(request) },
         Called::Switchover => Verb::Switchover { to: to()? },
-        Called::Failback => Verb::Failback { to: to()?, tail: TailPolicy::Quarantine, then_switchover: true },
+        Called::Failback => {
+            Verb::Failback { to: to()?, tail: TailPolicy::Quarantine, then_switchover: !request.standby_only }
+        }
         Called::Approve => Verb::Approve,
         Called::Retry => Verb::Retry,
         Called::Abort => Verb::Abort,
@@ -104,9 +142,7 @@ pub(crate) async fn carry_out(
 ) -> Result<VerbReply, Status> {
     let answer = shared.brain.request(core_request(called, request)?).await.map_err(gone)?;
     let mut view = shared.brain.view.clone();
-    let epoch = |view: &tokio::sync::watch::Receiver<std::sync::Arc<crate::brain::View>>| {
-        view.borrow().status.epoch.to_wire()
-    };
+    let epoch = |view: &Views| view.borrow().status.epoch.to_wire();
     let operation = match answer {
         Ok(Some(operation)) => operation,
         Ok(None) => {
@@ -117,6 +153,65 @@ pub(crate) async fn carry_out(
             return Ok(VerbReply { epoch: epoch(&view), outcome: "refused".into(), reason, summary: None });
         }
     };
+    let mut over = wait_until_over(shared, &mut view, operation).await?;
+    if let Called::Failback = called
+        && !request.standby_only
+        && over.is_completed()
+        && let Some(switchover) = switchover_behind(&mut view, operation, &request.to).await
+    {
+        let resync = std::mem::replace(&mut over, wait_until_over(shared, &mut view, switchover).await?);
+        over.comes_behind(resync);
+    }
+    let loss = shared.brain.view.borrow().status.loss.clone();
+    let (mut outcome, mut reason) = over.outcome();
+    let moves = matches!(called, Called::Failback) && !request.standby_only;
+    if moves && over.is_completed() && view.borrow().status.primary.as_str() != request.to {
+        outcome = "held";
+        reason =
+            format!("{} is a standby again, and the switchover to it has not begun; see status", request.to);
+    }
+    Ok(VerbReply {
+        epoch: epoch(&view),
+        outcome: outcome.to_owned(),
+        reason,
+        summary: over.summary.map(|summary| describe::summary(&summary, loss.as_ref())),
+    })
+}
+
+type Views = watch::Receiver<Arc<View>>;
+
+/// An operation that is over, or held.
+struct Over {
+    summary: Option<Summary>,
+    held: Option<HeldReason>,
+}
+
+impl Over {
+    fn is_completed(&self) -> bool {
+        let result = self.summary.as_ref().and_then(|summary| summary.result.as_ref());
+        self.held.is_none() && result == Some(&OperationResult::Completed)
+    }
+
+    fn outcome(&self) -> (&'static str, String) {
+        let result = self.summary.as_ref().and_then(|summary| summary.result.as_ref());
+        match (&self.held, result) {
+            (Some(reason), _) => ("held", reason.to_string()),
+            (None, Some(OperationResult::Aborted(reason))) => ("aborted", reason.to_string()),
+            (None, _) => ("finished", String::new()),
+        }
+    }
+
+    /// Puts the phases of what went before in front.
+    fn comes_behind(&mut self, before: Self) {
+        if let (Some(summary), Some(before)) = (&mut self.summary, before.summary) {
+            let took = before.took();
+            summary.phases.iter_mut().for_each(|phase| phase.started_after += took);
+            summary.phases.splice(..0, before.phases);
+        }
+    }
+}
+
+async fn wait_until_over(shared: &Shared, view: &mut Views, operation: OperationId) -> Result<Over, Status> {
     let over = async {
         loop {
             let held = {
@@ -127,28 +222,22 @@ pub(crate) async fn carry_out(
             let summary = shared.brain.timeline.lock().summary(operation);
             let finished = summary.as_ref().is_some_and(|summary| summary.finished_at.is_some());
             if finished || held.is_some() || view.changed().await.is_err() {
-                return (summary, held);
+                return Over { summary, held };
             }
         }
     };
-    let Ok((summary, held)) = tokio::time::timeout(VERB_WAIT, over).await else {
-        return Err(Status::deadline_exceeded(format!("operation {operation} goes on; see status")));
-    };
-    let loss = shared.brain.view.borrow().status.loss.clone();
-    let aborted = summary.as_ref().and_then(|summary| summary.result.clone());
-    let (outcome, reason) = match (held, aborted) {
-        (Some(reason), _) => ("held", reason.to_string()),
-        (None, Some(leeward_failover_core::OperationResult::Aborted(reason))) => {
-            ("aborted", reason.to_string())
-        }
-        (None, _) => ("finished", String::new()),
-    };
-    Ok(VerbReply {
-        epoch: epoch(&view),
-        outcome: outcome.to_owned(),
-        reason,
-        summary: summary.map(|summary| describe::summary(&summary, loss.as_ref())),
-    })
+    let waited = tokio::time::timeout(VERB_WAIT, over).await;
+    waited.map_err(|_| Status::deadline_exceeded(format!("operation {operation} goes on; see status")))
+}
+
+/// The switchover to `to` that follows a resync, once it has begun; `None` where there is none within a moment.
+async fn switchover_behind(view: &mut Views, resync: OperationId, to: &str) -> Option<OperationId> {
+    let begun = view.wait_for(|view| {
+        let running = view.status.operation.as_ref();
+        view.status.primary.as_str() == to || running.is_some_and(|running| running.id != resync)
+    });
+    let view = tokio::time::timeout(SWITCHOVER_BEGINS_WAIT, begun).await.ok()?.ok()?;
+    view.status.operation.as_ref().map(|running| running.id)
 }
 
 /// What a verb would do, lose and meet.
@@ -209,9 +298,7 @@ impl Control for Service {
 
     async fn plan(&self, request: Request<VerbRequest>) -> Result<Response<PlanReply>, Status> {
         let request = request.into_inner();
-        // A named loss, or a wish to name one, is an emergency; everything else is planned.
-        let emergency = accepted(&request).is_some() || request.reason == "failover";
-        let called = if emergency { Called::Failover } else { Called::Switchover };
+        let called = called(&request.verb).ok_or_else(|| no_such_verb(&request.verb))?;
         plan(&self.shared, called, &request).await.map(Response::new)
     }
 
@@ -225,6 +312,16 @@ impl Control for Service {
 
     async fn failback(&self, request: Request<VerbRequest>) -> Result<Response<VerbReply>, Status> {
         carry_out(&self.shared, Called::Failback, request.get_ref()).await.map(Response::new)
+    }
+
+    async fn steer(&self, request: Request<VerbRequest>) -> Result<Response<VerbReply>, Status> {
+        let request = request.into_inner();
+        match called(&request.verb) {
+            Some(called) if called.steers() => {
+                carry_out(&self.shared, called, &request).await.map(Response::new)
+            }
+            Some(_) | None => Err(no_such_verb(&request.verb)),
+        }
     }
 
     async fn events(&self, request: Request<EventsRequest>) -> Result<Response<Self::EventsStream>, Status> {
@@ -275,8 +372,8 @@ impl Control for Service {
         let Some(Ok(first)) = first else {
             return Err(Status::invalid_argument("a gateway says first who it is"));
         };
-        if first.gateway.len().max(first.address.len()) > GATEWAY_NAME_BYTES_MAX {
-            return Err(Status::invalid_argument("a gateway's name and address are short"));
+        if !is_short(&first) {
+            return Err(Status::invalid_argument("a gateway's name, its address and what it says are short"));
         }
         let gateway = first.gateway.clone();
         if !shared.gateways.connected(first) {
@@ -288,6 +385,13 @@ impl Control for Service {
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(outbox))))
     }
+}
+
+/// Whether a report is worth remembering for each of many gateways.
+fn is_short(report: &GatewayReport) -> bool {
+    report.gateway.len().max(report.address.len()) <= GATEWAY_NAME_BYTES_MAX
+        && report.held.len() <= GATEWAY_HELD_MAX
+        && report.held.iter().all(|held| held.len() <= GATEWAY_HELD_BYTES_MAX)
 }
 
 /// Sends a grant at once, at each change, and often enough that none runs out while it is meant to live.
@@ -304,7 +408,7 @@ async fn attend(
             biased;
             () = shared.shutdown.cancelled() => return,
             report = reports.next() => match report {
-                Some(Ok(report)) if report.gateway == gateway && report.address.len() <= GATEWAY_NAME_BYTES_MAX => {
+                Some(Ok(report)) if report.gateway == gateway && is_short(&report) => {
                     shared.gateways.reported(report);
                     continue;
                 }

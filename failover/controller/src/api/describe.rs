@@ -115,6 +115,8 @@ fn gateways(shared: &Shared) -> Vec<GatewayStatus> {
         buffered_bytes: report.buffered_bytes,
         capacity_bytes: report.capacity_bytes,
         buffered_records: report.buffered_records,
+        held_partitions: report.held_partitions,
+        held: report.held,
     };
     shared.gateways.reports().into_iter().map(gateway).collect()
 }

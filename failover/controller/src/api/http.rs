@@ -11,11 +11,7 @@ use leeward_proto::control::VerbRequest;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    Shared,
-    control::{self, Called},
-    describe,
-};
+use super::{Shared, control, describe};
 
 pub(crate) fn router(shared: Shared) -> Router {
     Router::new()
@@ -110,27 +106,22 @@ struct Body {
     accept_unbounded_loss: bool,
     #[serde(default)]
     reason: String,
+    #[serde(default)]
+    standby_only: bool,
 }
 
 impl Body {
     fn request(self) -> VerbRequest {
-        let Self { to, expected_epoch, idempotency_key, accept_loss_millis, accept_unbounded_loss, reason } =
-            self;
-        VerbRequest { to, expected_epoch, idempotency_key, accept_loss_millis, accept_unbounded_loss, reason }
-    }
-}
-
-fn called(verb: &str) -> Option<Called> {
-    match verb {
-        "failover" => Some(Called::Failover),
-        "switchover" => Some(Called::Switchover),
-        "failback" => Some(Called::Failback),
-        "approve" => Some(Called::Approve),
-        "retry" => Some(Called::Retry),
-        "abort" => Some(Called::Abort),
-        "pause" => Some(Called::Pause),
-        "resume" => Some(Called::Resume),
-        _ => None,
+        VerbRequest {
+            to: self.to,
+            expected_epoch: self.expected_epoch,
+            idempotency_key: self.idempotency_key,
+            accept_loss_millis: self.accept_loss_millis,
+            accept_unbounded_loss: self.accept_unbounded_loss,
+            reason: self.reason,
+            standby_only: self.standby_only,
+            verb: String::new(),
+        }
     }
 }
 
@@ -148,7 +139,7 @@ fn refused(status: &tonic::Status) -> Response {
 }
 
 async fn verb(State(shared): State<Shared>, Path(verb): Path<String>, body: Option<Json<Body>>) -> Response {
-    let Some(called) = called(&verb) else { return no_such_verb(&verb) };
+    let Some(called) = control::called(&verb) else { return no_such_verb(&verb) };
     let request = body.map(|Json(body)| body).unwrap_or_default().request();
     match control::carry_out(&shared, called, &request).await {
         Ok(reply) => {
@@ -161,7 +152,7 @@ async fn verb(State(shared): State<Shared>, Path(verb): Path<String>, body: Opti
 }
 
 async fn plan(State(shared): State<Shared>, Path(verb): Path<String>, body: Option<Json<Body>>) -> Response {
-    let Some(called) = called(&verb) else { return no_such_verb(&verb) };
+    let Some(called) = control::called(&verb) else { return no_such_verb(&verb) };
     let request = body.map(|Json(body)| body).unwrap_or_default().request();
     match control::plan(&shared, called, &request).await {
         Ok(plan) => {

@@ -63,6 +63,32 @@ async fn a_zero_that_nobody_noted_is_taken_away() {
 }
 
 #[tokio::test]
+async fn a_zero_that_the_brokers_alone_know_of_is_taken_away() {
+    let cluster = Arc::new(PretendCluster::new("a", &["orders"]));
+    cluster.set_bytes(&orders(), Some(0));
+    cluster.keep_zero_of_a_deleted_topic(&orders());
+    let folder = tempfile::tempdir().expect("a folder");
+
+    fencer(&cluster, &folder).unseal(|| true).await.expect("opened");
+
+    assert_eq!(cluster.bytes(&orders()), None);
+}
+
+#[tokio::test]
+async fn a_topic_that_was_made_anew_while_sealed_keeps_the_limit_that_it_has() {
+    let cluster = Arc::new(PretendCluster::new("a", &["orders"]));
+    let folder = tempfile::tempdir().expect("a folder");
+    let fencer = fencer(&cluster, &folder);
+    fencer.seal().await.expect("sealed");
+    fencer.made_anew(&[orders()]).expect("noted");
+    cluster.set_bytes(&orders(), Some(4_096));
+
+    fencer.unseal(|| true).await.expect("opened");
+
+    assert_eq!(cluster.bytes(&orders()), Some(4_096));
+}
+
+#[tokio::test]
 async fn a_log_that_moves_is_seen() {
     let cluster = Arc::new(PretendCluster::new("a", &["orders"]));
     cluster.keep_moving();

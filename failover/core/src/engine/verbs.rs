@@ -73,7 +73,9 @@ pub enum Rejected {
     NothingHeld,
     #[error("there is no operation that can still be taken back")]
     CannotAbort,
-    #[error("`{region}` is no fenced old primary: there is nothing to bring back")]
+    #[error(
+        "`{region}` is no fenced old primary: it is the primary or a standby, or was lost and has not been heard since"
+    )]
     NothingToBringBack { region: RegionName },
 }
 
