@@ -34,7 +34,7 @@ from kafka import Kafka, free_port  # noqa: E402
 RUNS = parts.ROOT / "runs" / "rpo"
 RESULTS = RUNS / "results.jsonl"
 QUICK_SEEDS = (7, 8, 9)
-DRILL_SECONDS = 170
+DRILL_SECONDS = 240
 EMBEDDED = parts.ROOT / "policies" / "examples" / "embedded.yaml"
 # Of what crossed, a group reads again at most what all clients wrote in so long: its last commits were under way.
 UNCOMMITTED_SECONDS = 3
@@ -114,7 +114,7 @@ class Plan:
             f"{{wait: {self.wait * 1000:.0f}ms}}",
             "{action: heal-all}",
             "{expectEvent: region-fenced, region: eu-west, within: 45s}",
-            "{expectEvent: mirror-caught-up, within: 60s}",
+            "{expectEvent: mirror-caught-up, within: 120s}",
         ]
         return "\n".join(f"  - {step}" for step in steps)
 
