@@ -39,7 +39,7 @@ use crate::grants::Standing;
 use crate::intake::Intake;
 use crate::limits::{CACHED_BYTES_MAX, PRODUCER_IDS_RESERVED, STATE_INTERVAL};
 use crate::metrics::Metrics;
-use crate::partition::{Command, Event, Forward, Outcome, Trimming};
+use crate::partition::{Command, Entry, Event, Forward, Outcome, Trimming};
 use crate::state::{PartitionState, State};
 use crate::store::{Opened, Store, StoreError};
 
@@ -78,6 +78,8 @@ pub(crate) struct Hub {
     highest_epoch: Mutex<u64>,
     cached_bytes: AtomicUsize,
     dirty: AtomicBool,
+    /// Batches that could not be set aside yet: the journal keeps them.
+    not_yet_aside: Mutex<Vec<(Arc<Partition>, Entry)>>,
     /// Topics of which something is buffered or was, and which the acting region has not had for long.
     gone: Mutex<Vec<String>>,
 }
@@ -149,6 +151,7 @@ impl Hub {
             highest_epoch: Mutex::new(state.epoch),
             cached_bytes: AtomicUsize::new(0),
             dirty: AtomicBool::new(true),
+            not_yet_aside: Mutex::default(),
             gone: Mutex::default(),
         })
     }
@@ -259,7 +262,7 @@ impl Hub {
             }
             Command::AskTopic { region } => self.region_of(&region, |region| region.topics.want()),
             Command::LogLost { forgotten, sent_again } => self.log_is_lost(partition, forgotten, sent_again),
-            Command::SetAside { entry } => self.set_aside(partition, &entry),
+            Command::SetAside { entry } => self.set_aside(partition, entry),
             Command::Trimmed { to } => {
                 self.cached_bytes.fetch_sub(partition.forget_cached(to), Ordering::Relaxed);
                 self.dirty.store(true, Ordering::Relaxed);
@@ -327,18 +330,34 @@ impl Hub {
         );
     }
 
-    fn set_aside(&self, partition: &Arc<Partition>, entry: &crate::partition::Entry) {
+    fn set_aside(&self, partition: &Arc<Partition>, entry: Entry) {
         partition.answer_refused(entry.ordinal);
         self.metrics.rejected("set-aside", u64::from(entry.sent_records()));
         tracing::error!(
             partition = %partition.name, records = entry.sent_records(),
             "no region takes the batch; it is kept in `set-aside`"
         );
+        if !self.is_set_aside(partition, &entry) {
+            self.not_yet_aside.lock().push((partition.clone(), entry));
+        }
+    }
+
+    fn is_set_aside(&self, partition: &Partition, entry: &Entry) -> bool {
         let kept = self.read_batch(partition, entry).map_err(|error| error.to_string()).and_then(|batch| {
             self.store.set_aside(&partition.name, entry.ordinal, &batch).map_err(|error| error.to_string())
         });
-        if let Err(error) = kept {
-            tracing::error!(partition = %partition.name, error, "batch could not be set aside; it stays in the journal");
+        if let Err(error) = &kept {
+            tracing::error!(partition = %partition.name, error, "batch could not be set aside; it stays in the journal for now");
+        }
+        kept.is_ok()
+    }
+
+    /// Tries once more what could not be set aside.
+    fn set_aside_the_rest(&self) {
+        let mut left = self.not_yet_aside.lock();
+        left.retain(|(partition, entry)| !self.is_set_aside(partition, entry));
+        if !left.is_empty() {
+            self.mark_dirty();
         }
     }
 
@@ -346,7 +365,7 @@ impl Hub {
     pub(crate) fn read_batch(
         &self,
         partition: &Partition,
-        entry: &crate::partition::Entry,
+        entry: &Entry,
     ) -> Result<Bytes, leeward_log::ReadError> {
         if let Some(cached) = partition.cached(entry.ordinal) {
             return Ok(cached);
@@ -407,6 +426,9 @@ impl Hub {
             let state = PartitionState { saved: forward.saved(), next_ordinal, producers };
             partitions.push((partition.name.clone(), state));
         }
+        // Behind the partitions: what one of them has let go of meanwhile is found here.
+        let not_yet_aside = self.not_yet_aside.lock().iter().map(|(_, entry)| entry.position).min();
+        let needed = not_yet_aside.map_or(needed, |position| needed.min(position));
         let state = State {
             journal: None,
             identity: self.identity,
@@ -425,8 +447,11 @@ impl Hub {
             let changed = self.dirty.swap(false, Ordering::Relaxed);
             if changed || self.catalog.take_changed() {
                 let hub = self.clone();
-                let saved = tokio::task::spawn_blocking(move || hub.save_and_trim()).await;
-                if let Ok(Err(error)) = saved {
+                let saved = tokio::task::spawn_blocking(move || {
+                    hub.set_aside_the_rest();
+                    hub.save_and_trim()
+                });
+                if let Ok(Err(error)) = saved.await {
                     tracing::error!(%error, "state cannot be saved; nothing is removed from the journal");
                     self.dirty.store(true, Ordering::Relaxed);
                 }

@@ -29,6 +29,13 @@ impl Partition {
         }
     }
 
+    /// The batch before this one was set aside: what is refused next has waited as long.
+    pub(super) fn was_set_aside(&self, next: u64) {
+        if let Some(refusal) = &mut *self.refusal.lock() {
+            refusal.ordinal = next;
+        }
+    }
+
     /// The region has a batch that it refused before, or one behind it.
     pub(super) fn was_taken(&self, ordinal: u64) {
         self.refusal.lock().take_if(|refusal| refusal.ordinal <= ordinal);

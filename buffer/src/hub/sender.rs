@@ -263,7 +263,11 @@ impl Sender {
             | Outcome::Unacceptable => {
                 tracing::debug!(partition = %item.partition.name, region = %self.region.name, %code, "batch is refused");
                 self.hub.metrics.refused(code.name().unwrap_or("UNKNOWN"));
-                item.partition.was_refused(item.entry.ordinal, code, item.bytes);
+                if outcome == Outcome::Unacceptable {
+                    item.partition.was_set_aside(item.entry.end());
+                } else {
+                    item.partition.was_refused(item.entry.ordinal, code, item.bytes);
+                }
                 if outcome == Outcome::NotNow {
                     self.region.want_leaders();
                 }
