@@ -3,7 +3,8 @@
 
     tests/real/drills.py [--only NAME]
 
-Then the three ends that are no success: a fault that bites nothing (98), a budget that is broken (99), Ctrl-C (130).
+Then the ends that are no success: a fault that bites nothing (98), a budget that is broken and an event that does not come
+(99), Ctrl-C (130).
 """
 
 import argparse
@@ -87,7 +88,7 @@ def interrupted(folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = (*DRILLS, "dud", "impossible", "interrupted")
+    names = (*DRILLS, "dud", "impossible", "unheard", "interrupted")
     parser.add_argument("--only", action="append", choices=names)
     chosen = parser.parse_args().only or names
     suite = Suite("drills")
@@ -102,6 +103,9 @@ def main():
         if "impossible" in chosen:
             with suite.case("a drill that breaks its budget ends with 99"):
                 ends_with(folder, "impossible", 99, "BROKEN", "rto")
+        if "unheard" in chosen:
+            with suite.case("a drill in which an expected event does not come ends with 99 and names it"):
+                ends_with(folder, "unheard", 99, "BROKEN", "event failover-finished")
         if "interrupted" in chosen:
             with suite.case("Ctrl-C ends a drill with 130 and leaves no process behind"):
                 interrupted(folder)

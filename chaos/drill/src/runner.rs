@@ -34,7 +34,7 @@ use crate::{
         listen, look, produce,
     },
     progress::Progress,
-    report::{Report, ReportError},
+    report::{Expectation, Report, ReportError},
     watch::Watch,
 };
 use tell::{Stage, Teller};
@@ -100,6 +100,8 @@ struct Running {
     faults: Vec<Evidence>,
     /// Why the drill cannot be judged, found on the way.
     troubles: Vec<String>,
+    /// Events that were expected and did not come.
+    missed: Vec<Expectation>,
     fault_window: Option<(u64, u64)>,
     /// When a region went down.
     outage_at: Option<u64>,
@@ -142,6 +144,7 @@ pub async fn run(run: DrillRun, interrupt: CancellationToken) -> Result<Report, 
         topics: Vec::new(),
         faults: Vec::new(),
         troubles: Vec::new(),
+        missed: Vec::new(),
         fault_window: None,
         outage_at: None,
         standing: Vec::new(),

@@ -61,7 +61,8 @@ impl Running {
             has_outage,
         };
         let rto_budget = topology.spec.budgets.rto.max;
-        let expectations = evaluate(&drill.spec, rto_budget, &measured);
+        let mut expectations = evaluate(&drill.spec, rto_budget, &measured);
+        expectations.append(&mut self.missed);
         let shown_rto_budget = drill.spec.expect.rto.map_or(rto_budget, |bound| bound.value);
         let groups = found.map_or_else(Vec::new, |found| {
             self.groups.iter().map(|group| group.with(|name, read| judge_group(name, read, found))).collect()

@@ -10,13 +10,25 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tonic::{Response, Status, transport::Channel};
 
 use super::Running;
-use crate::{estate::EstateError, limits::STATUS_EVERY, watch::Seen};
+use crate::{
+    estate::EstateError,
+    limits::STATUS_EVERY,
+    report::{Expectation, Verdict},
+    watch::Seen,
+};
 
-/// Longest answer of a verb: it comes when the verb has ended.
-const VERB_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Longest answer of a verb: it comes when the verb has ended. A failback may wait a minute for groups' dead members.
+const VERB_WAIT_MAX: Duration = Duration::from_secs(180);
+
+/// Why no further step is taken.
+enum Stopped {
+    Cannot(String),
+    Missed(Expectation),
+}
 
 impl Running {
-    /// Takes all steps in order. A step that cannot be taken ends the drill as inconclusive.
+    /// Takes all steps in order. A step that cannot be taken ends the drill as inconclusive, an event that does not come as a
+    /// broken expectation.
     pub(super) async fn take_steps(&mut self, load_began: Instant) {
         let steps = self.run.drill.document.spec.steps.clone();
         let mut since = self.clock.micros();
@@ -31,18 +43,28 @@ impl Running {
                 since = self.clock.micros();
             }
             running_on = acts;
-            if let Err(trouble) = self.take_step(step, since).await {
-                self.note("stopped", &trouble);
-                self.troubles.push(trouble);
-                return;
+            match self.take_step(step, since).await {
+                Ok(()) => {}
+                Err(Stopped::Cannot(trouble)) => {
+                    self.note("stopped", &trouble);
+                    self.troubles.push(trouble);
+                    return;
+                }
+                Err(Stopped::Missed(expectation)) => {
+                    self.note("stopped", &format!("{} {}", expectation.name, expectation.measured));
+                    self.missed.push(expectation);
+                    return;
+                }
             }
         }
     }
 
-    async fn take_step(&mut self, step: &Step, since: u64) -> Result<(), String> {
+    async fn take_step(&mut self, step: &Step, since: u64) -> Result<(), Stopped> {
         match &step.kind {
-            StepKind::Fault { fault, held_for } => self.break_something(fault, *held_for).await,
-            StepKind::Action(action) => self.act(action).await,
+            StepKind::Fault { fault, held_for } => {
+                self.break_something(fault, *held_for).await.map_err(Stopped::Cannot)
+            }
+            StepKind::Action(action) => self.act(action).await.map_err(Stopped::Cannot),
             StepKind::ExpectEvent { event, within } => self.expect_event(event, *within, since).await,
             StepKind::Wait(time) => {
                 sleep(*time).await;
@@ -171,15 +193,19 @@ impl Running {
         event: &AwaitedEvent,
         within: Duration,
         since: u64,
-    ) -> Result<(), String> {
+    ) -> Result<(), Stopped> {
         let deadline = Instant::now() + within;
         loop {
             if self.watch.with(|watched| watched.events.iter().any(|seen| is_awaited(seen, event, since))) {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                let what = event.kind.as_str();
-                return Err(format!("event {what} did not come within {within:?}"));
+                return Err(Stopped::Missed(Expectation {
+                    name: format!("event {}", event.kind.as_str()),
+                    budget: format!("within {within:?}"),
+                    measured: "did not come".to_owned(),
+                    verdict: Verdict::Fail,
+                }));
             }
             sleep(STATUS_EVERY / 4).await;
         }
