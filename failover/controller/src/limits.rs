@@ -61,7 +61,7 @@ pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(15);
 /// One try to see a link caught up. Reached: the try fails and is repeated by the brain.
 pub(crate) const CATCH_UP_TIMEOUT: Duration = Duration::from_mins(60);
 /// Between two looks at whether it has.
-pub(crate) const CATCH_UP_LOOK_EVERY: Duration = Duration::from_millis(100);
+pub(crate) const CATCH_UP_LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Time in which a link that follows groups has begun to.
 pub(crate) const GROUPS_FOLLOWED_WITHIN: Duration = Duration::from_secs(5);
 /// Time for groups to lose the members that they had when their region died: longer than the 45 s after which Kafka's clients
