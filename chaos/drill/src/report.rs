@@ -201,12 +201,12 @@ impl Report {
             let count = self.judgement.unexplained;
             self.reasons.push(format!("{count} records in the logs were never sent"));
         }
+        let says_nothing = !self.reasons.is_empty();
         let unmeasured =
             self.expectations.iter().filter(|expectation| expectation.verdict == Verdict::Inconclusive);
         self.reasons.extend(unmeasured.map(|expectation| {
             format!("{} could not be measured: {}", expectation.name, expectation.measured)
         }));
-        let inconclusive = !self.reasons.is_empty();
         let broken: Vec<_> = self
             .expectations
             .iter()
@@ -215,10 +215,11 @@ impl Report {
                 format!("{}: {}, budget {}", expectation.name, expectation.measured, expectation.budget)
             })
             .collect();
-        self.verdict = match (inconclusive, broken.is_empty()) {
-            (true, _) => Verdict::Inconclusive,
+        // What is broken is so, whatever else could not be measured.
+        self.verdict = match (says_nothing, broken.is_empty()) {
             (false, false) => Verdict::Fail,
-            (false, true) => Verdict::Pass,
+            (false, true) if self.reasons.is_empty() => Verdict::Pass,
+            (true, _) | (false, true) => Verdict::Inconclusive,
         };
         self.reasons.extend(broken);
     }

@@ -62,8 +62,6 @@ pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(15);
 pub(crate) const CATCH_UP_TIMEOUT: Duration = Duration::from_mins(60);
 /// Between two looks at whether it has.
 pub(crate) const CATCH_UP_LOOK_EVERY: Duration = Duration::from_millis(250);
-/// Time in which a link that follows groups has begun to.
-pub(crate) const GROUPS_FOLLOWED_WITHIN: Duration = Duration::from_secs(5);
 /// Time for groups to lose the members that they had when their region died: longer than the 45 s after which Kafka's clients
 /// are missed by default. Reached: their positions stay as they are at the region that is brought back.
 pub(crate) const MEMBERS_MISSED_WITHIN: Duration = Duration::from_secs(60);

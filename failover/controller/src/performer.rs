@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use leeward_failover_core::{Effect, FinalPosition, Outcome, Tail};
 use leeward_model::{FencingEpoch, LinkName, RegionName, TopicName, with_causes};
-use leeward_proto::link::LinkReply;
+use leeward_proto::link::{GroupPosition, LinkReply};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
@@ -13,8 +13,8 @@ use crate::{
     fencer::Fencer,
     gateways::Gateways,
     limits::{
-        CATCH_UP_LOOK_EVERY, CATCH_UP_TIMEOUT, CAUGHT_UP_WITHIN, GROUPS_FOLLOWED_WITHIN,
-        MEMBERS_MISSED_WITHIN, STEP_TIMEOUT, STOPPED_PATIENCE,
+        CATCH_UP_LOOK_EVERY, CATCH_UP_TIMEOUT, CAUGHT_UP_WITHIN, MEMBERS_MISSED_WITHIN, STEP_TIMEOUT,
+        STOPPED_PATIENCE,
     },
     links::{GoesOn, Links, crossed, stopped},
     metrics::Metrics,
@@ -45,8 +45,8 @@ type Attempt = Result<Outcome, String>;
 
 /// A mirror says so of a position that it may not write.
 const GROUP_LIVES_THERE: &str = "skipped-active";
-/// A mirror says so of how it follows groups, before it does, or where it never does.
-const NO_GROUPS_YET: &str = "none";
+/// And so of one that it could not write yet; of one that moved since it was written, too.
+const WAITING: &str = "waiting";
 
 fn told(error: impl std::error::Error) -> String {
     with_causes(&error)
@@ -201,17 +201,22 @@ impl Performer {
         if begun_at.elapsed() >= MEMBERS_MISSED_WITHIN {
             return true;
         }
-        if reply.groups_by == NO_GROUPS_YET && begun_at.elapsed() < GROUPS_FOLLOWED_WITHIN {
+        if !reply.groups_known {
             return false;
         }
         match self.links.groups(source, target).await {
-            Ok(groups) => groups.iter().all(|position| position.state != GROUP_LIVES_THERE),
+            Ok(groups) => !groups.iter().any(waits_to_be_carried),
             Err(error) => {
                 warn!(%source, %target, error = with_causes(&error), "groups are not waited for: the mirror does not tell them");
                 true
             }
         }
     }
+}
+
+/// Whether the target has no position of a group, or an old one, for want of its members' leave or of a mirror's try.
+fn waits_to_be_carried(position: &GroupPosition) -> bool {
+    position.state == GROUP_LIVES_THERE || position.state == WAITING && position.target_offset < 0
 }
 
 /// Names are moved one after the other, and each may wait for its resolvers.

@@ -94,6 +94,8 @@ pub(crate) struct Groups {
     tail: Option<CancellationToken>,
     tail_due: Instant,
     looking: bool,
+    /// All groups of the source were looked at.
+    looked: bool,
     look_due: Instant,
 }
 
@@ -118,6 +120,7 @@ impl Groups {
     pub(crate) fn new(parts: GroupParts) -> Self {
         let GroupParts { config, source, target, verbs, metrics, board, standings } = parts;
         let now = Instant::now();
+        board.status.lock().groups_known = config.groups.is_none();
         Self {
             config,
             source,
@@ -140,6 +143,7 @@ impl Groups {
             tail: None,
             tail_due: now,
             looking: false,
+            looked: false,
             look_due: now,
         }
     }
@@ -168,6 +172,9 @@ impl Groups {
             if carry_due <= now && self.next_due(now).is_some_and(|due| due <= now) {
                 self.carry().await;
                 carry_due = Instant::now() + CARRY_PAUSE;
+            }
+            if self.looked && self.next_due(now).is_none_or(|due| due > now) {
+                self.board.status.lock().groups_known = true;
             }
         }
     }
@@ -253,6 +260,7 @@ impl Groups {
                 if let Some((look, ends)) = looked {
                     let current = life == Some(self.life);
                     self.positions.looked(look, ends.filter(|_| current));
+                    self.looked |= !self.positions.follows_log();
                     self.count();
                 }
                 self.look_due = Instant::now() + self.look_every();
@@ -281,6 +289,7 @@ impl Groups {
             Event::TailBegins { .. } | Event::Committed { .. } | Event::TailEnded { .. } => {}
         }
         if self.positions.is_settled() {
+            self.looked = true;
             self.tell_how(GroupsFollowed::Tail);
         }
         for key in self.positions.take_changed() {

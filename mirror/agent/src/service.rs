@@ -155,6 +155,7 @@ fn reply(link: &LinkHandle) -> wire::LinkReply {
         refusals: status.refusals.iter().map(refusal).collect(),
         groups_by: status.groups.name().to_owned(),
         groups_why: status.groups.why().to_owned(),
+        groups_known: status.groups_known,
         failure: status.failure.unwrap_or_default(),
     }
 }

@@ -110,6 +110,9 @@ pub struct LinkStatus {
     pub drifts: Option<Vec<PartitionDrift>>,
     pub refusals: Vec<RefusedChange>,
     pub groups: GroupsFollowed,
+    /// Every group of the source was looked at since the link began, and it was tried to carry each position; also where no groups
+    /// are followed.
+    pub groups_known: bool,
     pub failure: Option<String>,
 }
 

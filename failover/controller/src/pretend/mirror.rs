@@ -55,6 +55,7 @@ fn reply(link: &str) -> LinkReply {
         state: "running".into(),
         rpo_millis: 20,
         topics_compared: true,
+        groups_known: true,
         partitions: vec![PartitionPosition {
             topic: "orders".into(),
             state: "active".into(),
