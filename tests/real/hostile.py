@@ -29,9 +29,9 @@ IDLE_CONNECTIONS = 1000
 COME_AND_GO = 500
 STAY_EACH = 15
 # Longer than our own servers wait for a request that comes slowly or not at all: 15 s for an HTTP head, 10 s for DNS; for
-# gRPC's and Kafka's first bytes, one every half second, and 15 s and 30 s of silence behind them.
+# gRPC's and Kafka's first bytes, one every half second, 15 s and 30 s of silence behind them, and a busy machine's delay.
 STAY_SECONDS = 18
-STAY_SECONDS_LONG = 45
+STAY_SECONDS_LONG = 60
 SHORT_PATIENCE = {"http", "dns"}
 SHORT_PATIENCE_LONG = {"http", "dns", "grpc", "kafka"}
 # The slowest that a good client is served, on a machine that the attack shares, on two cores.
