@@ -1,6 +1,6 @@
 //! The gateway's disk: the journal with its thread, the state file, the capacity. Decides nothing about records.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use leeward_log::{
     AppendError, Disk, GroupCommit, GroupWait, Journal, JournalConfig, OpenError, Position, ReadError,
-    framed_bytes, read_file, replace_file,
+    framed_bytes, lock_file, read_file, replace_file,
 };
 use leeward_model::TopicPartition;
 
@@ -288,12 +288,7 @@ pub(crate) fn lock(directory: &Path) -> Result<File, StoreError> {
     let path = directory.join(LOCK);
     let io_error = |source| StoreError::Io { path: path.clone(), source };
     std::fs::create_dir_all(directory).map_err(io_error)?;
-    let file = File::create(&path).map_err(io_error)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path }),
-        Err(TryLockError::Error(source)) => Err(StoreError::Io { path, source }),
-    }
+    lock_file(&path).map_err(io_error)?.ok_or(StoreError::Locked { path })
 }
 
 /// Says where the journal lacks what it had when the state was written.

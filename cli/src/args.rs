@@ -218,17 +218,11 @@ pub(crate) struct VerbArguments {
     /// The region that becomes the primary.
     #[arg(long)]
     pub(crate) to: String,
-    /// Refuses where another decision came first.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) expected_epoch: u64,
     /// Says what would be done, and does nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Goes into the journal.
-    #[arg(long, default_value = "")]
-    pub(crate) reason: String,
-    #[arg(short, long, value_enum, default_value = "table")]
-    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) steer: SteerArguments,
 }
 
 #[derive(Debug, Args)]

@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 import measure
 import programs
@@ -116,7 +115,6 @@ def main():
     parser.add_argument("--no-client", action="store_true")
     parser.add_argument("--dir", default=str(measure.RUNS), help="on the file system that is measured")
     given = parser.parse_args()
-    Path(given.dir).mkdir(parents=True, exist_ok=True)
     program = programs.bench("leeward-buffer", "gateway")
     opened = measure.opening(given.dir)
     rounds = {name: [] for name in given.only or SHAPES}

@@ -90,7 +90,8 @@ def commit():
 
 
 def opening(folder=tempfile.gettempdir()):
-    """Says, and answers, what is measured on what, and how busy the machine was before; `folder` is on the disk in use."""
+    """Says, and answers, what is measured on what, and how busy the machine was before; `folder` is on the disk in use, and made."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
     found = {"machine": machine(folder), "commit": commit(), "load_average_before": os.getloadavg()}
     print(f"{found['machine']}; commit {found['commit']}; load average before, over 1, 5 and 15 minutes: "
           f"{', '.join(f'{load:.2f}' for load in found['load_average_before'])}", flush=True)

@@ -145,7 +145,6 @@ def main():
     parser.add_argument("--sync", action="store_true", help="both sync every batch before it is acknowledged")
     parser.add_argument("--dir", default=str(measure.RUNS))
     given = parser.parse_args()
-    Path(given.dir).mkdir(parents=True, exist_ok=True)
     parts.debian(["kcat"], ["kcat"])
     program = programs.bench("leeward-buffer", "gateway")
     opened = measure.opening(given.dir)

@@ -189,10 +189,14 @@ class Up:
     def metrics(self):
         return re.findall(r"http://\S+/metrics", self.said())
 
-    def command(self, *words, seconds=60):
-        """Runs a verb against this estate."""
-        done = subprocess.run([leeward(), *words, "--config", str(self.folder / "data" / "leeward.toml")],
+    def verb(self, *words, seconds=60):
+        """Runs a verb against this estate, however it ends."""
+        return subprocess.run([leeward(), *words, "--config", str(self.folder / "data" / "leeward.toml")],
                               capture_output=True, text=True, timeout=seconds)
+
+    def command(self, *words, seconds=60):
+        """What a verb prints that must end well."""
+        done = self.verb(*words, seconds=seconds)
         check(done.returncode == 0, f"leeward {' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
 

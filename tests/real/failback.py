@@ -8,14 +8,13 @@ moment. Ends with `N passed, N failed`.
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from cases import Client, Failed, Suite, Tool, check, create_topic, leeward, tool, until  # noqa: E402
+from cases import Client, Failed, Suite, Tool, check, create_topic, tool, until  # noqa: E402
 from estate import Up, cluster, processes_in, topology  # noqa: E402
 from kafka import Kafka  # noqa: E402
 
@@ -23,16 +22,15 @@ TOPIC, BULK, PARTITIONS, GROUP = "orders", "bulk", 3, "readers"
 RATE, BULK_RECORDS, BULK_BYTES, TAIL_RECORDS = 200, 200_000, 1000, 900
 # Longer than the region is away: its coordinator counts the members that died with it when it is back.
 SESSION_MS = 25_000
-USAGE, OPEN_SECONDS = 64, 60
+USAGE, VERB_SECONDS, OPEN_SECONDS = 64, 240, 60
 FAILOVER = "{detect: {every: 500ms, failAfter: 4}, fencing: {lease: 4s}, failback: {divergentTail: quarantine}}"
 BUFFER = "{enabled: true, capacity: 1GiB}"
 
 
 class Estate(Up):
-    def verb(self, *words, seconds=240):
+    def ends(self, *words):
         """Exit code and output of a verb."""
-        done = subprocess.run([leeward(), *words, "--config", str(self.folder / "data" / "leeward.toml")],
-                              capture_output=True, text=True, timeout=seconds)
+        done = self.verb(*words, seconds=VERB_SECONDS)
         return done.returncode, done.stdout + done.stderr
 
     def status(self):
@@ -61,10 +59,10 @@ def lose(suite, estate, kafka):
         kafka["a"].kill()
         os.kill(mirror, signal.SIGCONT)
     with suite.case("a failover without a named loss does nothing, and says what is at risk"):
-        code, said = estate.verb("failover", "--to", "b")
+        code, said = estate.ends("failover", "--to", "b")
         check(code == USAGE and "data at risk" in said and "drain" not in said, f"exit {code}\n{said}")
     with suite.case("a failover with a named loss makes the other region the primary"):
-        code, said = estate.verb("failover", "--to", "b", "--accept-loss", "unbounded")
+        code, said = estate.ends("failover", "--to", "b", "--accept-loss", "unbounded")
         check(code == 0 and estate.status()["actingPrimary"] == "b", f"exit {code}\n{said}")
 
 
@@ -72,10 +70,10 @@ def bring_back(suite, estate, kafka):
     kafka["a"].start()
     until(60, lambda: f"the returned region is fenced: {estate.status()['regions']}", lambda: estate.role("a") == "fenced")
     with suite.case("a plan of a failback says that a tail is kept"):
-        code, said = estate.verb("failback", "--to", "a", "--dry-run")
+        code, said = estate.ends("failback", "--to", "a", "--dry-run")
         check(code == 0 and "that never left it are kept" in said, f"exit {code}\n{said}")
     with suite.case("failback waits for the groups' dead members and for all records, and then for its switchover"):
-        code, said = estate.verb("failback", "--to", "a")
+        code, said = estate.ends("failback", "--to", "a")
         check(code == 0 and "finished" in said, f"exit {code}\n{said}")
         check(estate.status()["actingPrimary"] == "a", f"{estate.status()}")
     with suite.case("every record of the survivor is in the region that came back"):

@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use real::RealDisk;
+pub use real::{RealDisk, lock_file};
 pub use simulated::{DiskFault, SimulatedDisk};
 
 /// A file system. All calls block.

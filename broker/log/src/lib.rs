@@ -7,7 +7,8 @@ mod partition;
 mod quarantine;
 
 pub use disk::{
-    Disk, DiskFault, DiskFile, RealDisk, SimulatedDisk, read_file, read_up_to, replace_file, write_all_at,
+    Disk, DiskFault, DiskFile, RealDisk, SimulatedDisk, lock_file, read_file, read_up_to, replace_file,
+    write_all_at,
 };
 pub use journal::{
     AppendError, Damage, Frame, GroupCommit, GroupWait, Journal, JournalConfig, JournalReader,

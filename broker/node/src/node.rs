@@ -1,12 +1,12 @@
 //! Starting and stopping a node.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use leeward_log::{Disk, PartitionOpenError, RealDisk};
+use leeward_log::{Disk, PartitionOpenError, RealDisk, lock_file};
 use leeward_model::ClusterId;
 use leeward_wire::{AnswerRoom, Uuid};
 use tokio::net::TcpListener;
@@ -207,12 +207,8 @@ fn remove_orphans(directory: &Path, catalogue: &Catalogue) -> io::Result<()> {
 fn lock(directory: &Path) -> Result<File, StartError> {
     let path = directory.join(LOCK);
     let unusable = |source| StartError::Directory { path: path.clone(), source };
-    let file = File::create(&path).map_err(unusable)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StartError::Locked { path: directory.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(unusable(source)),
-    }
+    let locked = lock_file(&path).map_err(unusable)?;
+    locked.ok_or_else(|| StartError::Locked { path: directory.to_owned() })
 }
 
 fn flush(cluster: &Cluster) {

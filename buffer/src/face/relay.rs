@@ -108,16 +108,14 @@ async fn dispatch(
         RequestBody::OffsetCommit(request) => commit(upstream, asked, request).await,
         RequestBody::DeleteTopics(_) => delete_topics(face, upstream, asked).await,
         RequestBody::AlterConfigs(request) => {
-            let resources = request.resources.iter();
-            let changed = resources.map(|resource| (resource.resource_type, &resource.resource_name));
-            let changed = topics_of(changed);
-            altered(face, upstream, asked, &changed).await
+            let changed =
+                request.resources.iter().map(|changed| (changed.resource_type, &changed.resource_name));
+            alter_configs(face, upstream, asked, changed).await
         }
         RequestBody::IncrementalAlterConfigs(request) => {
-            let resources = request.resources.iter();
-            let changed = resources.map(|resource| (resource.resource_type, &resource.resource_name));
-            let changed = topics_of(changed);
-            altered(face, upstream, asked, &changed).await
+            let changed =
+                request.resources.iter().map(|changed| (changed.resource_type, &changed.resource_name));
+            alter_configs(face, upstream, asked, changed).await
         }
         body => match keeper(body) {
             Some(Keeper::Group(group)) => to_group(upstream, asked, group).await,
@@ -128,11 +126,6 @@ async fn dispatch(
             None => to_controller(upstream, asked).await,
         },
     }
-}
-
-/// The topics among resources that are known.
-fn topics_of<'a>(resources: impl Iterator<Item = (i8, &'a String)>) -> Vec<String> {
-    resources.filter(|(kind, _)| *kind == TOPIC_RESOURCE).map(|(_, name)| name.clone()).collect()
 }
 
 /// Has topics deleted. Of one that the region does not have, nothing is kept here either.
@@ -149,15 +142,17 @@ async fn delete_topics(face: &Face, upstream: &mut Upstream, asked: &Asked) -> R
     Ok(answer)
 }
 
-/// Has a configuration changed; what it demands of batches counts before the client hears of it.
-async fn altered(
+/// Has configurations changed; what those of topics demand of batches counts before the client hears of it.
+async fn alter_configs(
     face: &Face,
     upstream: &mut Upstream,
     asked: &Asked,
-    topics: &[String],
+    resources: impl Iterator<Item = (i8, &String)>,
 ) -> Result<Answer, NoAnswer> {
     let answer = to_controller(upstream, asked).await?;
-    face.hub.learn_rules(&*upstream.cluster()?, topics).await;
+    let topics = resources.filter(|(kind, _)| *kind == TOPIC_RESOURCE);
+    let topics: Vec<String> = topics.map(|(_, name)| name.clone()).collect();
+    face.hub.learn_rules(&*upstream.cluster()?, &topics).await;
     Ok(answer)
 }
 

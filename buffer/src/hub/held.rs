@@ -54,22 +54,21 @@ impl Hub {
     }
 
     fn held_by(&self, partition: &Partition, gone: &[String], region: &Region) -> Option<String> {
-        let refusal = *partition.refusal.lock();
-        let (buffered, unacknowledged) = {
-            let forward = partition.forward.lock();
-            (forward.buffered_records(), forward.unacknowledged_records())
-        };
         let (name, region) = (&partition.name, &region.name);
-        if buffered > 0 && gone.iter().any(|topic| topic == name.topic.as_str()) {
-            return Some(format!(
-                "{name}: {buffered} records wait, {region} has no such topic; make it there again, or delete it through this \
-                 gateway, which sets them aside"
-            ));
+        if gone.iter().any(|topic| topic == name.topic.as_str()) {
+            let buffered = partition.forward.lock().buffered_records();
+            return (buffered > 0).then(|| {
+                format!(
+                    "{name}: {buffered} records wait, {region} has no such topic; make it there again, or delete it \
+                     through this gateway, which sets them aside"
+                )
+            });
         }
-        let refusal =
-            refusal.filter(|refusal| unacknowledged > 0 && refusal.since.elapsed() >= HELD_AFTER)?;
+        let refusal = *partition.refusal.lock();
+        let refusal = refusal.filter(|refusal| refusal.since.elapsed() >= HELD_AFTER)?;
+        let waiting = partition.forward.lock().unacknowledged_records();
         let why = self.why(partition, &refusal);
-        Some(format!("{name}: {unacknowledged} records wait, {region} refuses the first: {why}"))
+        (waiting > 0).then(|| format!("{name}: {waiting} records wait, {region} refuses the first: {why}"))
     }
 
     /// Whether a batch is not waited for any more: it is too large for its topic for long, and what comes behind it, and behind

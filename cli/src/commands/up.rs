@@ -3,7 +3,7 @@
 mod traffic;
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::Context;
 use leeward_drill::estate::{Addresses, Estate, EstatePlan};
+use leeward_log::lock_file;
 use leeward_policies::Topology;
 use leeward_proto::control::{EventsRequest, StatusReply, StatusRequest, control_client::ControlClient};
 use tokio::{
@@ -81,17 +82,13 @@ fn policy(given: Option<&Path>, folder: &Path) -> anyhow::Result<PathBuf> {
 /// Held as long as the file is open. Whoever starts on the data of a running one would write over its settings.
 fn lock(folder: &Path) -> anyhow::Result<File> {
     let path = folder.join("lock");
-    let file = File::create(&path).with_context(|| format!("{} cannot be made", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => anyhow::bail!(
+    let locked = lock_file(&path).with_context(|| format!("{} cannot be locked", path.display()))?;
+    locked.with_context(|| {
+        format!(
             "{} is in use by another `leeward up`; stop that one, or give this one `--data` of its own",
             folder.display()
-        ),
-        Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("{} cannot be locked", path.display()))
-        }
-    }
+        )
+    })
 }
 
 /// The embedded DNS server's key is made anew for each run, over no file.

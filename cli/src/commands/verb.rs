@@ -23,17 +23,17 @@ pub(crate) async fn failover(arguments: &FailoverArguments, settings: &Settings)
             return Ok(Exit::Usage);
         }
     };
-    let mut request = request("failover", &arguments.verb);
+    let mut request = request_to("failover", &arguments.verb);
     match loss {
         // What would be done once the loss is named.
         Some(Loss::Unbounded) | None => request.accept_unbounded_loss = true,
         Some(Loss::Millis(millis)) => request.accept_loss_millis = millis,
     }
     if arguments.verb.dry_run {
-        return plan(request, arguments.verb.output, settings).await;
+        return plan(request, arguments.verb.steer.output, settings).await;
     }
     if loss.is_none() {
-        plan(request, arguments.verb.output, settings).await?;
+        plan(request, arguments.verb.steer.output, settings).await?;
         eprintln!(
             "refusing without a named loss: repeat with --accept-loss TIME, or --accept-loss unbounded"
         );
@@ -41,7 +41,7 @@ pub(crate) async fn failover(arguments: &FailoverArguments, settings: &Settings)
     }
     let mut controller = client::controller(settings).await?;
     let reply = client::carried_out(controller.failover(request)).await?;
-    Ok(conclude(reply.as_ref(), arguments.verb.output))
+    Ok(conclude(reply.as_ref(), arguments.verb.steer.output))
 }
 
 /// `leeward switchover`.
@@ -50,13 +50,13 @@ pub(crate) async fn failover(arguments: &FailoverArguments, settings: &Settings)
 ///
 /// Where the controller does not answer.
 pub(crate) async fn switchover(arguments: &VerbArguments, settings: &Settings) -> anyhow::Result<Exit> {
-    let request = request("switchover", arguments);
+    let request = request_to("switchover", arguments);
     if arguments.dry_run {
-        return plan(request, arguments.output, settings).await;
+        return plan(request, arguments.steer.output, settings).await;
     }
     let mut controller = client::controller(settings).await?;
     let reply = client::carried_out(controller.switchover(request)).await?;
-    Ok(conclude(reply.as_ref(), arguments.output))
+    Ok(conclude(reply.as_ref(), arguments.steer.output))
 }
 
 /// `leeward failback`.
@@ -66,13 +66,13 @@ pub(crate) async fn switchover(arguments: &VerbArguments, settings: &Settings) -
 /// Where the controller does not answer.
 pub(crate) async fn failback(arguments: &FailbackArguments, settings: &Settings) -> anyhow::Result<Exit> {
     let request =
-        VerbRequest { standby_only: arguments.standby_only, ..request("failback", &arguments.verb) };
+        VerbRequest { standby_only: arguments.standby_only, ..request_to("failback", &arguments.verb) };
     if arguments.verb.dry_run {
-        return plan(request, arguments.verb.output, settings).await;
+        return plan(request, arguments.verb.steer.output, settings).await;
     }
     let mut controller = client::controller(settings).await?;
     let reply = client::carried_out(controller.failback(request)).await?;
-    Ok(conclude(reply.as_ref(), arguments.verb.output))
+    Ok(conclude(reply.as_ref(), arguments.verb.steer.output))
 }
 
 /// `leeward approve`, `retry`, `abort`, `pause` and `resume`.
@@ -85,27 +85,24 @@ pub(crate) async fn steer(
     arguments: &SteerArguments,
     settings: &Settings,
 ) -> anyhow::Result<Exit> {
-    let request = VerbRequest {
-        verb: verb.to_owned(),
-        expected_epoch: arguments.expected_epoch,
-        idempotency_key: uuid::Uuid::new_v4().to_string(),
-        reason: arguments.reason.clone(),
-        ..VerbRequest::default()
-    };
+    let request = request(verb, arguments);
     let mut controller = client::controller(settings).await?;
     let reply = client::carried_out(controller.steer(request)).await?;
     Ok(conclude(reply.as_ref(), arguments.output))
 }
 
-fn request(verb: &str, arguments: &VerbArguments) -> VerbRequest {
+fn request(verb: &str, arguments: &SteerArguments) -> VerbRequest {
     VerbRequest {
         verb: verb.to_owned(),
-        to: arguments.to.clone(),
         expected_epoch: arguments.expected_epoch,
         idempotency_key: uuid::Uuid::new_v4().to_string(),
         reason: arguments.reason.clone(),
         ..VerbRequest::default()
     }
+}
+
+fn request_to(verb: &str, arguments: &VerbArguments) -> VerbRequest {
+    VerbRequest { to: arguments.to.clone(), ..request(verb, &arguments.steer) }
 }
 
 /// Says what would be done; fails where it would be refused.

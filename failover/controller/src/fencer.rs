@@ -234,12 +234,7 @@ impl Fencer {
 
     /// A configuration reaches each broker on its own: clients are sent when all of them have it.
     async fn wait_open(&self, view: &ClusterView) -> Result<(), FenceError> {
-        let partitions: Vec<TopicPartition> = view
-            .partitions
-            .iter()
-            .filter(|led| self.protected.contains(&led.partition.topic))
-            .map(|led| led.partition.clone())
-            .collect();
+        let partitions = self.partitions(view);
         loop {
             let probes = self.cluster.probe_writes(&partitions).await?;
             if probes.iter().all(|(_, probe)| *probe != WriteProbe::Refused) {
@@ -256,10 +251,7 @@ impl Fencer {
 
     /// Where the logs of the protected topics end.
     pub(crate) async fn log_ends(&self) -> Result<Vec<LogEnd>, ClusterError> {
-        let view = self.cluster.view().await?;
-        let protected =
-            view.partitions.into_iter().filter(|led| self.protected.contains(&led.partition.topic));
-        let partitions: Vec<TopicPartition> = protected.map(|led| led.partition).collect();
+        let partitions = self.partitions(&self.cluster.view().await?);
         self.cluster.log_ends(&partitions).await
     }
 
@@ -270,13 +262,14 @@ impl Fencer {
         self.notes.note_sealed(&self.region, &bare)
     }
 
+    fn partitions(&self, view: &ClusterView) -> Vec<TopicPartition> {
+        let partitions = view.partitions.iter().map(|led| &led.partition);
+        partitions.filter(|partition| self.protected.contains(&partition.topic)).cloned().collect()
+    }
+
     fn topics(&self, view: &ClusterView) -> Vec<TopicName> {
-        let mut topics: Vec<TopicName> = view
-            .partitions
-            .iter()
-            .map(|led| led.partition.topic.clone())
-            .filter(|topic| self.protected.contains(topic))
-            .collect();
+        let mut topics: Vec<TopicName> =
+            self.partitions(view).into_iter().map(|partition| partition.topic).collect();
         topics.sort();
         topics.dedup();
         topics

@@ -153,6 +153,7 @@ impl Groups {
         let mut watermarks = self.board.watermarks.subscribe();
         let mut source = self.source.clone();
         let mut carry_due = Instant::now();
+        let mut known = false;
         loop {
             self.begin_what_is_due();
             self.renew(self.clock.now());
@@ -173,8 +174,9 @@ impl Groups {
                 self.carry().await;
                 carry_due = Instant::now() + CARRY_PAUSE;
             }
-            if self.looked && self.next_due(now).is_none_or(|due| due > now) {
+            if !known && self.looked && self.next_due(now).is_none_or(|due| due > now) {
                 self.board.status.lock().groups_known = true;
+                known = true;
             }
         }
     }

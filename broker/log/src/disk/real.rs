@@ -1,6 +1,6 @@
 //! The operating system's files.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -8,6 +8,20 @@ use std::sync::Arc;
 use std::thread;
 
 use super::{Disk, DiskFile};
+
+/// Makes a file where there is none, and locks it for as long as it is open; `None` where somebody else has it locked.
+///
+/// # Errors
+///
+/// Where the file cannot be made or locked.
+pub fn lock_file(path: &Path) -> io::Result<Option<File>> {
+    let file = File::create(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
 
 /// The operating system's file system.
 #[derive(Clone, Copy, Debug, Default)]

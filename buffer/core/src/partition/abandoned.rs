@@ -16,9 +16,12 @@ impl Forward {
     pub(super) fn abandon(&mut self, now: Instant, commands: &mut Vec<Command>) {
         let count = self.entries.partition_point(|entry| entry.end() <= self.abandoned_to);
         let count = count.min(ABANDONED_AT_ONCE_MAX);
+        if count == 0 {
+            return;
+        }
         let gaps = gaps_of(self.entries.range(self.acknowledged.min(count)..count));
         let room = self.lineage.as_ref().is_none_or(|lineage| lineage.gaps.len() + gaps.len() <= GAPS_MAX);
-        if count == 0 || !room {
+        if !room {
             return;
         }
         if self.open > 0 {

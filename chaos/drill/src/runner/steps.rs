@@ -43,18 +43,21 @@ impl Running {
                 since = self.clock.micros();
             }
             running_on = acts;
-            match self.take_step(step, since).await {
-                Ok(()) => {}
-                Err(Stopped::Cannot(trouble)) => {
-                    self.note("stopped", &trouble);
-                    self.troubles.push(trouble);
-                    return;
-                }
-                Err(Stopped::Missed(expectation)) => {
-                    self.note("stopped", &format!("{} {}", expectation.name, expectation.measured));
-                    self.missed.push(expectation);
-                    return;
-                }
+            if let Err(stopped) = self.take_step(step, since).await {
+                return self.stop(stopped);
+            }
+        }
+    }
+
+    fn stop(&mut self, stopped: Stopped) {
+        match stopped {
+            Stopped::Cannot(trouble) => {
+                self.note("stopped", &trouble);
+                self.troubles.push(trouble);
+            }
+            Stopped::Missed(expectation) => {
+                self.note("stopped", &format!("{} {}", expectation.name, expectation.measured));
+                self.missed.push(expectation);
             }
         }
     }

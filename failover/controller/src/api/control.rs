@@ -154,8 +154,8 @@ pub(crate) async fn carry_out(
         }
     };
     let mut over = wait_until_over(shared, &mut view, operation).await?;
-    if let Called::Failback = called
-        && !request.standby_only
+    let moves_back = matches!(called, Called::Failback) && !request.standby_only;
+    if moves_back
         && over.is_completed()
         && let Some(switchover) = switchover_behind(&mut view, operation, &request.to).await
     {
@@ -164,8 +164,7 @@ pub(crate) async fn carry_out(
     }
     let loss = shared.brain.view.borrow().status.loss.clone();
     let (mut outcome, mut reason) = over.outcome();
-    let moves = matches!(called, Called::Failback) && !request.standby_only;
-    if moves && over.is_completed() && view.borrow().status.primary.as_str() != request.to {
+    if moves_back && over.is_completed() && view.borrow().status.primary.as_str() != request.to {
         outcome = "held";
         reason =
             format!("{} is a standby again, and the switchover to it has not begun; see status", request.to);
