@@ -90,6 +90,8 @@ codes! {
     Expectation = "E0302",
     /// A fault or action names what the topology does not have.
     DrillTarget = "E0303",
+    /// The file of a drill's topology cannot be read or has errors.
+    DrillTopology = "E0304",
     /// Failovers may follow each other faster than one can finish.
     CooldownShort = "W0301",
 }

@@ -80,11 +80,18 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    pub(crate) fn new(sources: Vec<Source>, mut findings: Vec<Diagnostic>) -> Self {
-        findings.sort_by_key(|finding| (finding.span, finding.code));
-        findings.dedup();
-        findings.truncate(DIAGNOSTICS_MAX);
-        Self { sources, findings }
+    pub(crate) fn new(sources: Vec<Source>, findings: Vec<Diagnostic>) -> Self {
+        let mut diagnostics = Self { sources, findings: Vec::new() };
+        diagnostics.extend(findings);
+        diagnostics
+    }
+
+    /// Adds findings about the same sources.
+    pub(crate) fn extend(&mut self, findings: impl IntoIterator<Item = Diagnostic>) {
+        self.findings.extend(findings);
+        self.findings.sort_by_key(|finding| (finding.span, finding.code));
+        self.findings.dedup();
+        self.findings.truncate(DIAGNOSTICS_MAX);
     }
 
     pub(crate) fn with(mut self, finding: Diagnostic) -> Self {

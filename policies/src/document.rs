@@ -1,6 +1,6 @@
 //! Documents: reading files of them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io, path::Path};
 
 use crate::{
     API_VERSION,
@@ -31,6 +31,40 @@ pub fn load(sources: Vec<Source>, environment: &dyn Fn(&str) -> Option<String>) 
     loading.check_drills();
     let diagnostics = Diagnostics::new(sources, loading.findings);
     Policies { topologies: loading.topologies, drills: loading.drills, diagnostics }
+}
+
+impl Policies {
+    /// Checks each drill against its topology's file: whether it can be read, is right, and has what the drill names. `read`
+    /// gives a file's text.
+    pub fn check_topology_files(
+        &mut self,
+        read: &dyn Fn(&Path) -> io::Result<String>,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) {
+        for drill in &self.drills {
+            let Some(path) = drill.document.spec.topology.path(Path::new(drill.source.name())) else {
+                continue;
+            };
+            let file = path.display().to_string();
+            let wrong = |message: String| {
+                Diagnostic::error(Code::DrillTopology, drill.node.span_at("spec/topology"), message)
+            };
+            match read(&path).map(|text| Topology::parse(Source::new(file.as_str(), text), environment)) {
+                Ok(Ok(topology)) => {
+                    self.diagnostics.extend(drill::check_targets(drill, &topology.document));
+                }
+                Ok(Err(findings)) => {
+                    let finding = wrong(format!("{file}, the drill's topology, has {}", findings.summary()));
+                    let help = format!("`leeward policy validate {file}` names them");
+                    self.diagnostics.extend([finding.help(help)]);
+                }
+                Err(error) => {
+                    let finding = wrong(format!("{file}, the drill's topology, cannot be read: {error}"));
+                    self.diagnostics.extend([finding.help("the path counts from the drill's own file")]);
+                }
+            }
+        }
+    }
 }
 
 impl Topology {

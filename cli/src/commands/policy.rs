@@ -42,7 +42,11 @@ fn read(files: &[&Path]) -> anyhow::Result<Policies> {
             Ok(Source::new(file.display().to_string(), text))
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(load(sources, &|name| std::env::var(name).ok()))
+    Ok(load(sources, &environment))
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 fn print_findings(diagnostics: &Diagnostics, output: Findings) {
@@ -61,7 +65,8 @@ fn print_findings(diagnostics: &Diagnostics, output: Findings) {
 }
 
 fn validate(files: &[&Path], output: Findings) -> anyhow::Result<Exit> {
-    let policies = read(files)?;
+    let mut policies = read(files)?;
+    policies.check_topology_files(&|path| fs::read_to_string(path), &environment);
     print_findings(&policies.diagnostics, output);
     if policies.diagnostics.has_errors() {
         return Ok(Exit::InvalidPolicy);

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use leeward_failover_core::{
     Act, Before, Duty, Instruction, Keeping, LevelRule, Probe, Role, SealEvidence, Sealing,
 };
-use leeward_model::{FencingEpoch, Instant, RegionName};
+use leeward_model::{FencingEpoch, Instant, RegionName, with_causes};
 use leeward_proto::{
     region::{AgentInstruction, AgentReport, ProbeReport, SealReport, region_client::RegionClient},
     transport::{Peer, PeerError},
@@ -23,6 +23,7 @@ use tracing::{info, warn};
 
 use crate::{
     clock::{BootClock, Clock},
+    complaint::Complaint,
     config::AgentConfig,
     fencer::{FenceError, Fencer},
     limits::{AGENT_RECONNECT_AFTER, LEASE_NOTES_PER_LEASE, LINK_ASK_TIMEOUT, MAILBOX, STREAM_BUFFER},
@@ -91,6 +92,7 @@ impl Agent {
             lease: config.lease,
             noted_until: None,
             noting: None,
+            unreached: Complaint::default(),
             tasks: tasks.clone(),
         };
         tasks.spawn(until(shutdown.clone(), exchange.run(inbox)));
@@ -149,6 +151,7 @@ struct Exchange {
     noted_until: Option<Instant>,
     /// One note is written at a time, beside the exchange: a disk that hangs must not let the lease run out.
     noting: Option<JoinHandle<()>>,
+    unreached: Complaint,
     tasks: TaskTracker,
 }
 
@@ -156,7 +159,10 @@ impl Exchange {
     async fn run(mut self, mut samples: mpsc::Receiver<Sample>) {
         loop {
             if let Err(error) = self.attend(&mut samples).await {
-                warn!(region = %self.region, %error, "controller is not reached");
+                let error = with_causes(&*error);
+                if self.unreached.is_due(&error, self.clock.now().monotonic) {
+                    warn!(region = %self.region, error, "controller is not reached");
+                }
             }
             sleep(AGENT_RECONNECT_AFTER).await;
         }
@@ -180,6 +186,9 @@ impl Exchange {
                 biased;
                 instruction = instructions.message() => {
                     let Some(instruction) = instruction? else { return Ok(()) };
+                    if self.unreached.ends() {
+                        info!(region = %self.region, "controller is reached again");
+                    }
                     while sent.front().is_some_and(|(number, _)| *number < instruction.number) {
                         sent.pop_front();
                     }

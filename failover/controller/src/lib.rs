@@ -5,6 +5,7 @@ mod api;
 mod brain;
 mod clock;
 mod cluster;
+mod complaint;
 mod config;
 mod controller;
 mod dns;

@@ -81,6 +81,8 @@ pub(crate) const VERB_WAIT: Duration = Duration::from_mins(10);
 pub(crate) const SLIPPED_AFTER: Duration = Duration::from_secs(2);
 /// Wait before an agent connects to its controller again.
 pub(crate) const AGENT_RECONNECT_AFTER: Duration = Duration::from_millis(100);
+/// How often the log says again what still goes wrong in the same way.
+pub(crate) const COMPLAINT_EVERY: Duration = Duration::from_secs(30);
 /// How often within one lease its end is noted durably. What was not noted yet is missing to the process that follows.
 pub(crate) const LEASE_NOTES_PER_LEASE: u32 = 4;
 /// Messages of exemption topics while a whole cluster is sealed, and of topics for a moment while they are opened: Kafka's own

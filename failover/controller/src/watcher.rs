@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use leeward_failover_core::{Engine, Now, OperationResult, Verdict};
-use leeward_model::{FencingEpoch, LinkName, RegionName};
+use leeward_model::{FencingEpoch, LinkName, RegionName, with_causes};
 use leeward_proto::link::LinkReply;
 use parking_lot::Mutex;
 use tokio::time::{MissedTickBehavior, interval};
@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use crate::{
     brain::{BrainHandle, Message},
     clock::Clock,
+    complaint::Complaint,
     events::{Events, NewEvent},
     limits::{CAUGHT_UP_WITHIN, LINK_CUT_LOOKS, LINK_LOOK_EVERY},
     links::{self, GoesOn, Links},
@@ -86,6 +87,7 @@ struct Told {
     down: bool,
     behind: bool,
     link: Option<(RegionName, RegionName)>,
+    unseen: Complaint,
 }
 
 impl Watcher {
@@ -103,6 +105,9 @@ impl Watcher {
             }
             match self.links.status(&wanted.source, &wanted.target).await {
                 Ok(reply) => {
+                    if told.unseen.ends() {
+                        info!(source = %wanted.source, target = %wanted.target, "link is seen again");
+                    }
                     let report = links::report(&wanted.source, &wanted.target, &reply);
                     self.board.replies.lock().insert(link, reply.clone());
                     if self.brain.mailbox.send(Message::Link(report)).await.is_err() {
@@ -115,7 +120,10 @@ impl Watcher {
                     self.tell(&wanted, Some(&reply), &mut told);
                 }
                 Err(error) => {
-                    warn!(source = %wanted.source, target = %wanted.target, %error, "link is not seen");
+                    let error = with_causes(&error);
+                    if told.unseen.is_due(&error, self.clock.now().monotonic) {
+                        warn!(source = %wanted.source, target = %wanted.target, error, "link is not seen");
+                    }
                     self.tell(&wanted, None, &mut told);
                 }
             }
