@@ -117,7 +117,11 @@ impl Intake {
 
     /// The oldest batch that waits is not in the journal, and never will be.
     pub(crate) fn failed(&mut self) {
-        self.waiting.pop_front();
+        let failed = self.waiting.pop_front();
+        // One that was void already makes nothing void that was taken since.
+        if failed.is_some_and(|failed| failed.ordinal != self.durable_next) {
+            return;
+        }
         self.taken = self.durable.clone();
         self.taken_next = self.durable_next;
         for void in &mut self.waiting {
@@ -162,6 +166,21 @@ mod tests {
 
         assert!(!intake.stored());
         assert_eq!(intake.offer(Some(claim(0, 2)), 3), Offer::Take { ordinal: 0 });
+    }
+
+    #[test]
+    fn what_was_taken_since_a_failure_stands_though_void_batches_fail_as_well() {
+        let mut intake = Intake::default();
+        intake.offer(Some(claim(0, 2)), 3);
+        intake.offer(Some(claim(3, 3)), 1);
+        intake.failed();
+        let again = intake.offer(Some(claim(0, 1)), 2);
+        intake.failed();
+
+        assert_eq!(again, Offer::Take { ordinal: 0 });
+        assert_eq!(intake.offer(Some(claim(2, 6)), 5), Offer::Take { ordinal: 2 });
+        assert!(intake.stored() && intake.stored());
+        assert_eq!(intake.next_ordinal(), 7);
     }
 
     #[test]

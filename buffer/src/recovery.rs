@@ -43,10 +43,22 @@ pub(crate) struct Recovery {
 struct Rebuilding {
     saved: Saved,
     producers: Producers,
+    /// Below stands what the state knows of `producers`.
     next_ordinal: u64,
-    entries: Vec<Entry>,
+    /// Frames that count, with what their producers called them.
+    entries: Vec<(Entry, Option<Claim>)>,
     damage: Vec<Gap>,
     /// The ordinal that the next frame must have.
+    expected: Option<u64>,
+    last_position: u64,
+    guesses: Vec<Guess>,
+}
+
+/// How a partition stood before a frame that nothing known to count comes before: it may be void.
+#[derive(Clone, Copy, Debug)]
+struct Guess {
+    entries: usize,
+    damage: usize,
     expected: Option<u64>,
     last_position: u64,
 }
@@ -132,31 +144,46 @@ impl Rebuilding {
             damage: Vec::new(),
             expected: None,
             last_position: 0,
+            guesses: Vec::new(),
         }
     }
 
     /// Takes a batch that continues those before it, or that comes after damage. Any other one is void: one before it
     /// could not be made durable, and its client was told so.
     fn batch(&mut self, entry: Entry, claim: Option<Claim>, damage_ends: &[u64]) {
+        self.take_back(entry.ordinal);
         let lost = damage_ends.iter().any(|end| *end > self.last_position);
         let trimmed_to = self.saved.trimmed_to;
         let expected = self.expected_past_holes();
         let is_old = self.expected.is_none() && entry.ordinal < trimmed_to;
-        if entry.ordinal != expected && !is_old {
-            if !lost || entry.ordinal < expected {
-                return;
-            }
+        if entry.ordinal != expected && !is_old && (!lost || entry.ordinal < expected) {
+            return;
+        }
+        if self.expected.is_none() || entry.ordinal != expected {
+            self.guesses.push(Guess {
+                entries: self.entries.len(),
+                damage: self.damage.len(),
+                expected: self.expected,
+                last_position: self.last_position,
+            });
+        }
+        if entry.ordinal > expected {
             self.damage.push(Gap { ordinal: expected, records: entry.ordinal - expected });
         }
         self.last_position = entry.position.max(1);
         self.expected = Some(entry.end());
-        if entry.ordinal >= self.next_ordinal {
-            if let Some(claim) = claim {
-                self.producers.remember(claim, entry.ordinal);
-            }
-            self.next_ordinal = entry.end();
+        self.entries.push((entry, claim));
+    }
+
+    /// Frames stand in the order of their ordinals, but for void ones, which stand too early. So what begins with a guess and
+    /// reaches beyond a later frame's ordinal began with a void one.
+    fn take_back(&mut self, ordinal: u64) {
+        while self.expected.is_some_and(|expected| ordinal < expected) {
+            let Some(guess) = self.guesses.pop() else { return };
+            self.entries.truncate(guess.entries);
+            self.damage.truncate(guess.damage);
+            (self.expected, self.last_position) = (guess.expected, guess.last_position);
         }
-        self.entries.push(entry);
     }
 
     /// The ordinal of the next frame that counts.
@@ -172,6 +199,8 @@ impl Rebuilding {
 
     /// Takes what an earlier start found missing.
     fn hole(&mut self, hole: Gap, position: u64) {
+        self.take_back(hole.end());
+        self.guesses.clear();
         self.last_position = position.max(1);
         let ordinal = hole.ordinal.max(self.expected_past_holes());
         if hole.end() <= ordinal {
@@ -180,7 +209,6 @@ impl Rebuilding {
         }
         self.damage.push(Gap { ordinal, records: hole.end() - ordinal });
         self.expected = Some(hole.end());
-        self.next_ordinal = self.next_ordinal.max(hole.end());
     }
 
     /// `cut`: more is missing at the journal's end than damage says.
@@ -197,8 +225,17 @@ impl Rebuilding {
         let needed = self.saved.damage.iter().chain(&self.damage).filter(|gap| gap.end() > trimmed_to);
         let damaged_records =
             needed.fold(0, |sum: u64, gap| sum.saturating_add(gap.records % UNKNOWN_RECORDS));
-        let forward = Forward::recovered(trimming, self.saved, self.entries, self.damage, next_ordinal);
+        for (entry, claim) in &self.entries {
+            if let Some(claim) = claim.filter(|_| entry.ordinal >= self.next_ordinal) {
+                self.producers.remember(claim, entry.ordinal);
+            }
+        }
+        let entries = self.entries.into_iter().map(|(entry, _)| entry).collect();
+        let forward = Forward::recovered(trimming, self.saved, entries, self.damage, next_ordinal);
         let intake = Intake::recovered(self.producers, next_ordinal);
         Recovered { intake, forward, damaged_records, hole }
     }
 }
+
+#[cfg(test)]
+mod tests;

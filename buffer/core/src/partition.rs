@@ -109,7 +109,8 @@ pub struct Forward {
     /// Whether the log is still the one that the lineage began in.
     anew: Anew,
     verified: Verified,
-    /// Records below are of a topic that is gone for good.
+    /// Records between these are of a topic that is gone for good.
+    abandoned_from: u64,
     abandoned_to: u64,
 }
 
@@ -142,6 +143,7 @@ impl Forward {
             searched: Searched::default(),
             anew: Anew::default(),
             verified: Verified::default(),
+            abandoned_from: u64::MAX,
             abandoned_to: 0,
         }
     }

@@ -8,6 +8,9 @@ use crate::limits::{ABANDONED_AT_ONCE_MAX, GAPS_MAX, REFUSED_PAUSE};
 impl Forward {
     /// Nobody will take what was accepted so far.
     pub(super) fn topic_is_gone(&mut self) {
+        if self.abandoned_to <= self.trimmed_to {
+            self.abandoned_from = self.trimmed_to;
+        }
         self.abandoned_to = self.next_ordinal;
     }
 

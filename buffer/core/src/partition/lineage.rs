@@ -48,9 +48,12 @@ impl Lineage {
 
     /// How many records are sent before the one with this ordinal.
     pub(super) fn count_before(&self, ordinal: u64) -> u64 {
+        ordinal.saturating_sub(self.start_ordinal).saturating_sub(self.left_out_before(ordinal))
+    }
+
+    fn left_out_before(&self, ordinal: u64) -> u64 {
         let before = self.gaps.iter().filter(|gap| gap.ordinal < ordinal);
-        let left_out = before.fold(0, |left_out: u64, gap| left_out.saturating_add(gap.records));
-        ordinal.saturating_sub(self.start_ordinal).saturating_sub(left_out)
+        before.fold(0, |left_out: u64, gap| left_out.saturating_add(gap.records))
     }
 
     pub(super) fn sequence(&self, ordinal: u64) -> Sequence {
@@ -59,6 +62,7 @@ impl Lineage {
 
     /// Whether this is what became of `older`.
     pub fn replaces(&self, older: &Self) -> bool {
-        (self.epoch, self.turn, self.gaps.len()) > (older.epoch, older.turn, older.gaps.len())
+        let age = |lineage: &Self| (lineage.epoch, lineage.turn, lineage.left_out_before(u64::MAX));
+        age(self) > age(older)
     }
 }

@@ -82,10 +82,12 @@ impl Forward {
             self.infer_places(self.out);
         }
         self.out = self.acknowledged;
-        let after = std::mem::take(&mut self.after_drain);
+        let mut after = std::mem::take(&mut self.after_drain);
         self.unsure |= after.look;
-        if let Some(ordinal) = after.set_aside {
-            self.set_aside(ordinal, commands);
+        if let Some(ordinal) = after.set_aside
+            && !self.set_aside(ordinal, commands)
+        {
+            after.pause = Some(REFUSED_PAUSE);
         }
         self.phase = match after.pause {
             Some(pause) => pause_until(now.after(pause), commands),
@@ -108,27 +110,33 @@ impl Forward {
         self.count_acknowledged();
     }
 
-    /// Leaves a batch out of the stream, if it is the next to be sent.
-    fn set_aside(&mut self, ordinal: u64, commands: &mut Vec<Command>) {
+    /// Leaves a batch out of the stream, if it is the next to be sent and the lineage has room for one more gap.
+    fn set_aside(&mut self, ordinal: u64, commands: &mut Vec<Command>) -> bool {
         let next = self.entries.get(self.acknowledged).is_some_and(|entry| entry.ordinal == ordinal);
         let room = self.lineage.as_ref().is_some_and(|lineage| lineage.gaps.len() < GAPS_MAX);
         if !next || !room {
-            return;
+            return false;
         }
-        let Some(entry) = self.entries.remove(self.acknowledged) else { return };
+        let Some(entry) = self.entries.remove(self.acknowledged) else { return false };
         self.leave_out(Gap { ordinal: entry.first(), records: u64::from(entry.sent_records()) });
         if self.acknowledged == 0 {
             self.trimmed_to = entry.end();
             commands.push(Command::Trimmed { to: self.trimmed_to });
         }
         commands.push(Command::SetAside { entry });
+        true
     }
 
-    /// Closes the sequences over records that are never sent.
+    /// Closes the sequences over records that are never sent. What is abandoned part by part is one gap.
     pub(super) fn leave_out(&mut self, gap: Gap) {
-        if let Some(lineage) = &mut self.lineage {
-            lineage.gaps.push(gap);
-            lineage.gaps.sort_by_key(|gap| gap.ordinal);
+        let Some(lineage) = &mut self.lineage else { return };
+        let mut abandoned = lineage.gaps.iter_mut().filter(|known| known.ordinal >= self.abandoned_from);
+        match abandoned.find(|known| known.end() == gap.ordinal) {
+            Some(known) => known.records += gap.records,
+            None => {
+                lineage.gaps.push(gap);
+                lineage.gaps.sort_by_key(|gap| gap.ordinal);
+            }
         }
     }
 }

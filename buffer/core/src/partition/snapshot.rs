@@ -73,16 +73,17 @@ impl Forward {
         forward.damage.sort_by_key(|gap| gap.ordinal);
         let left_out: Vec<Gap> = saved.lineage.iter().flat_map(|lineage| lineage.gaps.clone()).collect();
         for mut entry in entries {
-            if entry.end() <= forward.trimmed_to || left_out.iter().any(|gap| gap.ordinal == entry.first()) {
+            if entry.end() <= forward.trimmed_to {
                 continue;
             }
             let trimmed = forward.trimmed_to.saturating_sub(entry.ordinal);
             entry.skip = u32::try_from(trimmed).expect("less than the batch has");
-            forward.entries.push_back(entry);
+            if !left_out.iter().any(|gap| gap.ordinal <= entry.first() && entry.end() <= gap.end()) {
+                forward.entries.push_back(entry);
+            }
         }
-        forward
-            .damage
-            .retain(|gap| !left_out.iter().any(|out| out.ordinal >= gap.ordinal && out.end() <= gap.end()));
+        let within = |inner: &Gap, outer: &Gap| inner.ordinal >= outer.ordinal && inner.end() <= outer.end();
+        forward.damage.retain(|gap| !left_out.iter().any(|out| within(out, gap) || within(gap, out)));
         forward.acknowledged_end = saved.acknowledged_end;
         forward.marks = saved.marks;
         forward.vouched =

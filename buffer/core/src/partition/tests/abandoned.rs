@@ -1,7 +1,7 @@
 //! A topic that is gone for good: what is buffered of it is let go of.
 
 use super::*;
-use crate::limits::ABANDONED_AT_ONCE_MAX;
+use crate::limits::{ABANDONED_AT_ONCE_MAX, GAPS_MAX};
 
 fn set_aside(commands: &[Command]) -> Vec<u64> {
     let ordinal = |command: &Command| match command {
@@ -77,4 +77,36 @@ fn what_is_accepted_later_arrives_in_the_same_log_or_another() {
     world.settle();
 
     assert_eq!(ours(&world.regions[&world.acting]), [0, 2]);
+}
+
+#[test]
+fn what_is_abandoned_part_by_part_is_one_gap_and_stays_left_out_after_a_restart() {
+    let mut world = acknowledged_at_a();
+    world.on(Event::Lapsed);
+    let many = 3 * ABANDONED_AT_ONCE_MAX;
+    (0..many).for_each(|_| world.accept(3));
+    let entries: Vec<Entry> = world.forward.entries().cloned().collect();
+    abandon(&mut world);
+    world.forward.on(Event::Tick, world.now);
+
+    let lineage = world.forward.lineage.clone().unwrap();
+    let saved = Saved { lineage: Some(lineage.clone()), ..Saved::default() };
+    let next_ordinal = world.forward.next_ordinal;
+    let again = Forward::recovered(Trimming::WhenReplicated, saved, entries, Vec::new(), next_ordinal);
+
+    let gone = Gap { ordinal: 1, records: 3 * (2 * ABANDONED_AT_ONCE_MAX as u64 - 1) };
+    assert_eq!(lineage.gaps, [gone]);
+    assert_eq!(again.entries().map(|entry| entry.ordinal).take(2).collect::<Vec<_>>(), [0, gone.end()]);
+}
+
+#[test]
+fn a_lineage_without_room_for_a_gap_waits_before_it_sends_again() {
+    let mut world = acknowledged_at_a();
+    world.accept(1);
+    let gaps = (0..GAPS_MAX as u64).map(|gap| Gap { ordinal: 1000 + 2 * gap, records: 1 }).collect();
+    world.forward.lineage.as_mut().unwrap().gaps = gaps;
+
+    let commands = world.forward.on(Event::Sent { ordinal: 1, outcome: Outcome::Unacceptable }, world.now);
+
+    assert!(matches!(commands[..], [Command::Wake { at }] if at > world.now), "{commands:?}");
 }
