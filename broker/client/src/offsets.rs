@@ -16,6 +16,8 @@ use crate::{Address, Cluster, ClusterError, EpochEnd, Isolation, Lane, RequestEr
 /// First version of `ListOffsets` that finds the record with the largest timestamp.
 const LIST_OFFSETS_MAX_TIMESTAMP: i16 = 7;
 const CONSUMER: i32 = -1;
+/// Who asks as this one hears what a log holds whether its followers have it or not.
+const DEBUGGER: i32 = -2;
 
 /// Which offset of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +65,17 @@ impl Cluster {
         isolation: Isolation,
     ) -> PerPartition<ListedOffset> {
         self.ask_leaders("list offsets", wanted, |cluster, broker, part| async move {
-            cluster.list_offsets_of(broker, &part, isolation).await
+            cluster.list_offsets_of(broker, &part, CONSUMER, isolation).await
+        })
+        .await
+    }
+
+    /// Finds where logs end with all that was written: [`OffsetSpec::Latest`] leaves out what followers in sync lack yet.
+    pub async fn written_ends(&self, partitions: &[TopicPartition]) -> PerPartition<ListedOffset> {
+        let wanted: Vec<_> =
+            partitions.iter().map(|partition| (partition.clone(), OffsetSpec::Latest)).collect();
+        self.ask_leaders("list log ends", &wanted, |cluster, broker, part| async move {
+            cluster.list_offsets_of(broker, &part, DEBUGGER, Isolation::ReadUncommitted).await
         })
         .await
     }
@@ -163,6 +175,7 @@ impl Cluster {
         &self,
         broker: i32,
         wanted: &[(TopicPartition, OffsetSpec)],
+        replica_id: i32,
         isolation: Isolation,
     ) -> Result<PerPartition<ListedOffset>, ClusterError> {
         let connection = self.connection(broker, Lane::Shared).await?;
@@ -175,7 +188,7 @@ impl Cluster {
             });
         }
         let request = ListOffsetsRequest {
-            replica_id: CONSUMER,
+            replica_id,
             isolation_level: isolation.to_wire(),
             topics: topics
                 .into_iter()

@@ -105,7 +105,11 @@ pub trait Cluster: fmt::Debug + Send + Sync {
         partitions: &'a [TopicPartition],
     ) -> Answer<'a, Vec<(TopicPartition, WriteProbe)>>;
 
+    /// Where logs end for readers: what followers in sync lack yet is behind that, and may be acknowledged later.
     fn log_ends<'a>(&'a self, partitions: &'a [TopicPartition]) -> Answer<'a, Vec<LogEnd>>;
+
+    /// Where logs end with all that was written.
+    fn written_ends<'a>(&'a self, partitions: &'a [TopicPartition]) -> Answer<'a, Vec<LogEnd>>;
 
     /// Commits positions with leader epoch -1, unless the group is alive here.
     fn commit_group<'a>(

@@ -107,7 +107,8 @@ impl Fencer {
         }
     }
 
-    /// Waits until every broker refuses a write, then reads the log ends twice.
+    /// Waits until every broker refuses a write, then reads twice where the logs end: first for readers, then with what followers
+    /// lack. Where both are the same, nothing that was written can be acknowledged any more.
     async fn look(&self, view: &ClusterView) -> Result<SealEvidence, FenceError> {
         let led: Vec<_> =
             view.partitions.iter().filter(|led| self.protected.contains(&led.partition.topic)).collect();
@@ -127,7 +128,7 @@ impl Fencer {
         };
         let log_ends = self.cluster.log_ends(&partitions).await?;
         sleep(STILLNESS).await;
-        let again = self.cluster.log_ends(&partitions).await?;
+        let written = self.cluster.written_ends(&partitions).await?;
         let refusing =
             |broker| !led.iter().any(|led| led.leader == Some(broker) && open.contains(&led.partition));
         let leaderless = led.iter().any(|led| led.leader.is_none());
@@ -140,8 +141,8 @@ impl Fencer {
             } else {
                 u32::try_from(brokers_refusing).unwrap_or(u32::MAX)
             },
-            still: log_ends == again,
-            log_ends: again,
+            still: log_ends == written,
+            log_ends,
         })
     }
 

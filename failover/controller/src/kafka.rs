@@ -327,6 +327,10 @@ impl Cluster for KafkaCluster {
         Box::pin(self.read_log_ends(partitions))
     }
 
+    fn written_ends<'a>(&'a self, partitions: &'a [TopicPartition]) -> Answer<'a, Vec<LogEnd>> {
+        Box::pin(self.read_written_ends(partitions))
+    }
+
     fn commit_group<'a>(
         &'a self,
         group: &'a GroupName,

@@ -2,7 +2,10 @@
 
 mod mirror;
 
-use std::{collections::BTreeMap, sync::atomic::AtomicBool};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, AtomicU64},
+};
 
 use bytes::Bytes;
 use leeward_failover_core::{LogEnd, Tail};
@@ -41,6 +44,8 @@ pub(crate) struct PretendCluster {
     name: String,
     dead: AtomicBool,
     moving: AtomicBool,
+    /// Records that followers lack.
+    unreplicated: AtomicU64,
     inner: Mutex<Inner>,
 }
 
@@ -54,11 +59,16 @@ impl PretendCluster {
         };
         let ends = topics.iter().map(|topic| (partition(topic), 10)).collect();
         let inner = Inner { ends, ..Inner::default() };
-        Self { name: name.into(), dead: false.into(), moving: false.into(), inner: Mutex::new(inner) }
+        let (dead, moving, unreplicated) = (false.into(), false.into(), 0.into());
+        Self { name: name.into(), dead, moving, unreplicated, inner: Mutex::new(inner) }
     }
 
     pub(crate) fn die(&self, dead: bool) {
         self.dead.store(dead, Relaxed);
+    }
+
+    pub(crate) fn lack(&self, records: u64) {
+        self.unreplicated.store(records, Relaxed);
     }
 
     pub(crate) fn keep_moving(&self) {
@@ -223,6 +233,15 @@ impl Cluster for PretendCluster {
         let ends = partitions.iter().map(end).collect();
         drop(inner);
         self.answer(ends)
+    }
+
+    fn written_ends<'a>(&'a self, partitions: &'a [TopicPartition]) -> Answer<'a, Vec<LogEnd>> {
+        let unreplicated = self.unreplicated.load(Relaxed);
+        Box::pin(async move {
+            let mut ends = self.log_ends(partitions).await?;
+            ends.iter_mut().for_each(|log| log.end = log.end.after(unreplicated));
+            Ok(ends)
+        })
     }
 
     fn commit_group<'a>(

@@ -25,7 +25,7 @@ use crate::{
     fence::{FenceProof, GatewaysCut},
     journal::{Entry, Inconsistent},
     lease::{Grant, Leases},
-    limits::{ATTEMPTS_MAX, RETRY_AFTER},
+    limits::{ATTEMPTS_MAX, ATTEMPTS_ONWARD_MAX, RETRY_AFTER, RETRY_AFTER_MAX},
     needs,
     phases::{Kind, Operation, Phase, Stage},
     quorum::{self, RegionHealth, Verdict},
@@ -232,8 +232,17 @@ impl Engine {
         self.record(step, Entry::Outcome { id, outcome, at: now.wall });
         let failures = self.state.operation.as_ref().map_or(0, |running| running.failures);
         if failures > failures_before {
-            self.retry_at = now.monotonic.after(RETRY_AFTER);
+            self.retry_at = now.monotonic.after(self.retry_after());
         }
+    }
+
+    /// How long a step that failed waits. A region that is being lost is sealed as soon as it can be, and one that is gone back
+    /// to serves nobody meanwhile.
+    fn retry_after(&self) -> Duration {
+        let patient = |running: &&Operation| !lease_decides(running) && !running.may_abort();
+        let waiting = self.state.operation.as_ref().filter(patient);
+        let doublings = waiting.map_or(0, |running| running.failures.saturating_sub(1));
+        RETRY_AFTER.saturating_mul(2_u32.saturating_pow(doublings)).min(RETRY_AFTER_MAX)
     }
 
     /// Everything that follows without a further event.
@@ -262,9 +271,8 @@ impl Engine {
         if let Some(proof) = self.proof(running, now.monotonic) {
             return Some(Entry::Fenced { operation, proof, at: now.wall });
         }
-        // The seal of a lost region is expected to fail: there the lease decides.
-        let lease_decides = running.kind == Kind::Failover && matches!(running.stage, Stage::Fencing { .. });
-        if running.failures < ATTEMPTS_MAX || lease_decides {
+        let attempts_max = if running.may_abort() { ATTEMPTS_MAX } else { ATTEMPTS_ONWARD_MAX };
+        if running.failures < attempts_max || lease_decides(running) {
             return None;
         }
         let reason = HeldReason::StepFailed {
@@ -317,6 +325,11 @@ impl Engine {
     fn next_epoch(&self) -> FencingEpoch {
         self.state.epoch.next()
     }
+}
+
+/// The seal of a lost region is expected to fail: there the lease decides.
+fn lease_decides(running: &Operation) -> bool {
+    running.kind == Kind::Failover && matches!(running.stage, Stage::Fencing { .. })
 }
 
 #[cfg(test)]

@@ -101,6 +101,20 @@ async fn a_log_that_moves_is_seen() {
 }
 
 #[tokio::test]
+async fn what_followers_lack_leaves_the_seal_incomplete_until_they_have_it() {
+    let cluster = Arc::new(PretendCluster::new("a", &["orders"]));
+    let folder = tempfile::tempdir().expect("a folder");
+    let fencer = fencer(&cluster, &folder);
+
+    cluster.lack(1);
+    let before = fencer.seal().await.expect("tried");
+    cluster.lack(0);
+    let after = fencer.seal().await.expect("sealed");
+
+    assert_eq!((before.is_complete(), after.is_complete()), (false, true));
+}
+
+#[tokio::test]
 async fn opening_restores_the_default_that_somebody_had_set() {
     let cluster = Arc::new(PretendCluster::new("a", &["orders"]));
     cluster.set_default_bytes(Some(2_048));

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use leeward_client::{
-    ConfigChange, ConfigResource, ConfigSource, Isolation, Lane, OffsetSpec, TopicSelection,
+    ConfigChange, ConfigResource, ConfigSource, Isolation, Lane, ListedOffset, OffsetSpec, PerPartition,
+    TopicSelection,
 };
 use leeward_failover_core::LogEnd;
 use leeward_model::{SourceOffset, TopicName, TopicPartition};
@@ -212,13 +213,23 @@ impl KafkaCluster {
         let client = self.client().await?;
         let wanted: Vec<_> =
             partitions.iter().map(|partition| (partition.clone(), OffsetSpec::Latest)).collect();
-        let found = client.list_offsets(&wanted, Isolation::ReadUncommitted).await;
-        let end = |(partition, listed): (TopicPartition, Result<leeward_client::ListedOffset, _>)| {
+        self.ends(client.list_offsets(&wanted, Isolation::ReadUncommitted).await)
+    }
+
+    pub(super) async fn read_written_ends(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<LogEnd>, ClusterError> {
+        self.ends(self.client().await?.written_ends(partitions).await)
+    }
+
+    fn ends(&self, listed: PerPartition<ListedOffset>) -> Result<Vec<LogEnd>, ClusterError> {
+        let end = |(partition, listed): (TopicPartition, Result<ListedOffset, _>)| {
             let listed = listed.map_err(|error| self.failed(&error))?;
             let end = SourceOffset::from_wire(listed.offset);
             Ok(LogEnd { end: end.ok_or_else(|| self.refused(format!("no end of {partition}")))?, partition })
         };
-        found.into_iter().map(end).collect()
+        listed.into_iter().map(end).collect()
     }
 
     pub(super) async fn delete(&self, topics: &[TopicName]) -> Result<(), ClusterError> {

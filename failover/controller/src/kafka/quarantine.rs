@@ -1,7 +1,7 @@
 //! Tails that never left an old primary, copied record by record with headers that say where they come from.
 
 use bytes::Bytes;
-use leeward_client::Acks;
+use leeward_client::{Acks, OffsetSpec};
 use leeward_failover_core::Tail;
 use leeward_model::{PartitionIndex, SourceOffset, TopicPartition, with_causes};
 use leeward_wire::record::{BatchBuilder, Compression, Header, RecordBatch};
@@ -26,10 +26,17 @@ impl KafkaCluster {
         let client = self.client().await?;
         let copied_to = survivor.quarantined_to(into, &tail.partition).await?;
         let mut at = copied_to.unwrap_or(tail.from).max(tail.from);
+        let earliest = client.list_offset(&tail.partition, OffsetSpec::Earliest).await;
+        let earliest = earliest.map_err(|error| self.failed(&error))?;
+        let start = SourceOffset::from_wire(earliest.offset).map_or(tail.from, |start| start.min(tail.to));
+        if at < start {
+            tracing::error!(partition = %tail.partition, from = %at, to = %start, "retention deleted records of the tail before they could be kept");
+            at = start;
+        }
         let mut copied = 0;
         while at < tail.to {
             let batches = self.fetch(&client, &tail.partition, at).await?;
-            let Some(last) = batches.last() else { break };
+            let last = batches.last().ok_or_else(|| self.lacks(&tail.partition, at, tail.to))?;
             let next = SourceOffset::from_wire(last.next_offset());
             let next = next.ok_or_else(|| self.refused("a batch ends before it begins"))?;
             let mut records = Vec::new();
@@ -43,6 +50,11 @@ impl KafkaCluster {
             at = next;
         }
         Ok(copied)
+    }
+
+    /// A leader may not tell yet what it has: whoever went on without it would lose it.
+    fn lacks(&self, partition: &TopicPartition, at: SourceOffset, end: SourceOffset) -> ClusterError {
+        self.refused(format!("{partition} tells no record at {at}, though its log ends at {end}"))
     }
 
     /// Takes a batch's records from `from` up to `to`. Control records are no one's data.
@@ -99,7 +111,7 @@ impl KafkaCluster {
         let end = end.first().map_or(SourceOffset::FIRST, |end| end.end);
         while at < end {
             let batches = self.fetch(&client, &partition, at).await?;
-            let Some(last) = batches.last() else { break };
+            let last = batches.last().ok_or_else(|| self.lacks(&partition, at, end))?;
             at = SourceOffset::from_wire(last.next_offset()).unwrap_or(end);
             for batch in &batches {
                 let decompressed = batch.decompress(DECOMPRESSED_BYTES_MAX);

@@ -428,15 +428,17 @@ fn a_step_that_keeps_failing_is_held_and_can_be_retried() {
     world.succeed("cut-gateways");
     world.attend("a");
     world.succeed("seal-region");
+    let begun = world.now.monotonic;
     while world.open_named("drain-link").is_some() {
         world.answer("drain-link", Outcome::Failed { error: "no agent".into() });
-        world.rounds(1);
+        world.rounds(25);
     }
     let held = world.phase();
 
     world.request(Verb::Retry, None).expect("taken");
 
     assert!(matches!(held, Phase::Held(HeldReason::StepFailed { .. })));
+    assert!(world.now.monotonic.since(begun) > Duration::from_mins(1));
     assert!(world.open_named("drain-link").is_some());
 }
 
