@@ -65,10 +65,22 @@ impl Hub {
             });
         }
         let refusal = *partition.refusal.lock();
-        let refusal = refusal.filter(|refusal| refusal.since.elapsed() >= HELD_AFTER)?;
         let waiting = partition.forward.lock().unacknowledged_records();
+        if waiting == 0 {
+            return None;
+        }
+        if let Some(topic) = self.catalog.topic(name.topic.as_str())
+            && name.partition.to_wire().unsigned_abs() >= topic.partitions
+        {
+            return Some(format!(
+                "{name}: {waiting} records wait, the topic has {} partitions in {region}; add partitions there, or delete the \
+                 topic through this gateway, which sets them aside",
+                topic.partitions
+            ));
+        }
+        let refusal = refusal.filter(|refusal| refusal.since.elapsed() >= HELD_AFTER)?;
         let why = self.why(partition, &refusal);
-        (waiting > 0).then(|| format!("{name}: {waiting} records wait, {region} refuses the first: {why}"))
+        Some(format!("{name}: {waiting} records wait, {region} refuses the first: {why}"))
     }
 
     /// Whether a batch is not waited for any more: it is too large for its topic for long, and what comes behind it, and behind
