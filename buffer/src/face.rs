@@ -3,6 +3,7 @@
 mod asked;
 mod connection;
 mod fetch;
+mod groups;
 mod metadata;
 mod produce;
 mod refusal;

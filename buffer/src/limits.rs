@@ -82,6 +82,9 @@ pub const ANSWER_BYTES_LEAST: usize = 64 << 10;
 /// Time that a region has for a request that asks for no longer one.
 pub const RELAY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Groups whose brokers are looked up at once, for a request that names several; further ones wait for these.
+pub const COORDINATORS_SOUGHT_AT_ONCE: usize = 32;
+
 /// Time after a move of the acting region in which a position that the new one does not have is not called out of
 /// range: members of groups find out within their session timeout that they have to rejoin, and read their positions anew.
 /// So long a position that retention has overtaken is tried again and again, also after a start behind a failover.

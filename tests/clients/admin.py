@@ -3,6 +3,9 @@
     admin.py create BOOTSTRAP TOPIC PARTITIONS [CONFIGS-AS-JSON]
     admin.py topics BOOTSTRAP               -> {"topic": partitions}
     admin.py positions BOOTSTRAP GROUP      -> {"topic/partition": offset}
+    admin.py together BOOTSTRAP positions|states|delete GROUP...
+                                            -> by group: {"topic/partition": offset}, state, or "OK", else an error; asked for in
+                                               one request by kafka-python, once
     admin.py transact BOOTSTRAP TOPIC EACH  three transactions: committed, aborted, committed
     admin.py dump BOOTSTRAP TOPIC           -> one line for each record: [partition, offset, timestamp,
                                                digest of the key, digest of the value, its first words, headers]
@@ -15,7 +18,7 @@ import time
 
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
-from kafka import KafkaConsumer
+from kafka import KafkaAdminClient, KafkaConsumer
 from kafka import TopicPartition as Part
 
 PATIENCE_SECONDS = 20
@@ -46,6 +49,18 @@ def positions(bootstrap, group):
     asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=10)
     found = asked[group].result().topic_partitions
     print(json.dumps({f"{part.topic}/{part.partition}": part.offset for part in found if part.offset >= 0}))
+
+
+def together(bootstrap, what, *groups):
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    if what == "delete":
+        found = admin.delete_groups(list(groups))
+    elif what == "states":
+        found = {group: told["error"] or told["group_state"] for group, told in admin.describe_groups(list(groups)).items()}
+    else:
+        found = {group: {f"{part.topic}/{part.partition}": at.offset for part, at in parts.items()}
+                 for group, parts in admin.list_group_offsets(list(groups)).items()}
+    print(json.dumps(found))
 
 
 def transact(bootstrap, topic, each):
@@ -89,4 +104,5 @@ def line(message):
 
 
 if __name__ == "__main__":
-    {"create": create, "topics": topics, "positions": positions, "transact": transact, "dump": dump}[sys.argv[1]](*sys.argv[2:])
+    verbs = {"create": create, "topics": topics, "positions": positions, "together": together, "transact": transact, "dump": dump}
+    verbs[sys.argv[1]](*sys.argv[2:])

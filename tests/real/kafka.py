@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Real Apache Kafka clusters of one KRaft broker on loopback: fetched, formatted, started, stopped.
+"""Real Apache Kafka clusters on loopback, of one KRaft broker that others may join: fetched, formatted, started, stopped.
 
     tests/real/kafka.py start --data DIR --port 19092 [--version 4.1.0] [--advertise HOST:PORT] [--set key=value]...
     tests/real/kafka.py stop --data DIR [--kill]
@@ -49,15 +49,17 @@ def answers(address):
 
 
 class Kafka:
-    """One cluster of one broker in one folder."""
+    """One broker in one folder: a cluster of its own, or broker NODE of the cluster whose first broker is BESIDE and runs."""
 
-    def __init__(self, data, version=parts.KAFKA, port=None, advertise=None, settings=(), host="127.0.0.1"):
+    def __init__(self, data, version=parts.KAFKA, port=None, advertise=None, settings=(), host="127.0.0.1", beside=None, node=1):
         self.data = Path(data).resolve()
         self.version = version
         self.host = host
         self.port = port or free_port()
         self.advertise = advertise
         self.settings = dict(settings)
+        self.beside = beside
+        self.node = node
         self.process = None
         self.cluster_id = None
 
@@ -74,12 +76,14 @@ class Kafka:
                 "-cp", f"{jars}/*", *words]
 
     def _properties(self):
-        controller = int((self.data / "controller.port").read_text())
-        listeners = [f"CLIENT://{self.bootstrap}", f"CONTROLLER://127.0.0.1:{controller}"]
+        controller = int(((self.beside or self).data / "controller.port").read_text())
+        listeners = [f"CLIENT://{self.bootstrap}"]
+        if not self.beside:
+            listeners.append(f"CONTROLLER://127.0.0.1:{controller}")
         advertised = [f"CLIENT://{self.advertise or self.bootstrap}"]
         properties = {
-            "process.roles": "broker,controller",
-            "node.id": "1",
+            "process.roles": "broker" if self.beside else "broker,controller",
+            "node.id": self.node,
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
             "listeners": ",".join(listeners),
             "advertised.listeners": ",".join(advertised),
@@ -104,6 +108,12 @@ class Kafka:
         }
         return "".join(f"{key}={value}\n" for key, value in properties.items())
 
+    def _id(self, tool):
+        if self.beside:
+            return self.beside.cluster_id
+        told = subprocess.run([*tool, "random-uuid"], capture_output=True, text=True, check=True).stdout
+        return told.strip().splitlines()[-1]
+
     def start(self):
         """Starts the broker and waits until it answers."""
         self.data.mkdir(parents=True, exist_ok=True)
@@ -115,8 +125,7 @@ class Kafka:
         meta = self.data / "log" / "meta.properties"
         if not meta.exists():
             tool = self._java("128m", "kafka.tools.StorageTool")
-            name = subprocess.run([*tool, "random-uuid"], capture_output=True, text=True, check=True).stdout.strip()
-            parts.run([*tool, "format", "-t", name.splitlines()[-1], "-c", properties, *self.format_words])
+            parts.run([*tool, "format", "-t", self._id(tool), "-c", properties, *self.format_words])
         self.cluster_id = next(
             line.split("=", 1)[1] for line in meta.read_text().splitlines() if line.startswith("cluster.id=")
         )

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use leeward_wire::api::{
-    InitProducerIdRequest, InitProducerIdResponse, OffsetCommitRequest, OffsetFetchResponse, RequestBody,
-    ResponseBody,
+    InitProducerIdRequest, InitProducerIdResponse, OffsetCommitRequest, RequestBody, ResponseBody,
 };
 use leeward_wire::{ErrorCode, PeerRoom, RequestHeader};
 
 use super::asked::{Asked, Closed};
 use super::upstream::{NoAnswer, Upstream, pass_on, read};
-use super::{Face, fetch, metadata, refusal, versions};
+use super::{Face, fetch, groups, metadata, refusal, versions};
 use crate::hub::TOPIC_RESOURCE;
 use crate::limits::RELAY_TIMEOUT;
 
@@ -117,14 +116,19 @@ async fn dispatch(
                 request.resources.iter().map(|changed| (changed.resource_type, &changed.resource_name));
             alter_configs(face, upstream, asked, changed).await
         }
-        body => match keeper(body) {
-            Some(Keeper::Group(group)) => to_group(upstream, asked, group).await,
-            Some(Keeper::Transaction(id)) => {
-                count_transaction(face, body);
-                to_transaction(upstream, asked, id).await
+        body => {
+            if let Some(body) = groups::answer(upstream, body, asked.header.api_version).await? {
+                return Ok(Answer::Body(body));
             }
-            None => to_controller(upstream, asked).await,
-        },
+            match keeper(body) {
+                Some(Keeper::Group(group)) => to_group(upstream, asked, group).await,
+                Some(Keeper::Transaction(id)) => {
+                    count_transaction(face, body);
+                    to_transaction(upstream, asked, id).await
+                }
+                None => to_controller(upstream, asked).await,
+            }
+        }
     }
 }
 
@@ -260,24 +264,12 @@ async fn to_group(upstream: &mut Upstream, asked: &Asked, group: &str) -> Result
             }
             Ok(match answered {
                 ResponseBody::OffsetFetch(answer) => {
-                    Answer::Body(ResponseBody::OffsetFetch(without_leader_epochs(answer)))
+                    Answer::Body(ResponseBody::OffsetFetch(groups::without_leader_epochs(answer)))
                 }
                 _ => Answer::Raw(body),
             })
         })
         .await
-}
-
-/// Leader epochs of one region mean nothing in the other.
-fn without_leader_epochs(mut answer: OffsetFetchResponse) -> OffsetFetchResponse {
-    for partition in answer.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
-        partition.committed_leader_epoch = -1;
-    }
-    let topics = answer.groups.iter_mut().flat_map(|group| &mut group.topics);
-    for partition in topics.flat_map(|topic| &mut topic.partitions) {
-        partition.committed_leader_epoch = -1;
-    }
-    answer
 }
 
 async fn commit(
@@ -302,6 +294,9 @@ fn is_not_coordinator(answer: &ResponseBody) -> bool {
         ResponseBody::SyncGroup(answer) => answer.error_code,
         ResponseBody::Heartbeat(answer) => answer.error_code,
         ResponseBody::LeaveGroup(answer) => answer.error_code,
+        ResponseBody::DescribeGroups(answer) => answer.groups.first().map_or(0, |group| group.error_code),
+        ResponseBody::DeleteGroups(answer) => answer.results.first().map_or(0, |group| group.error_code),
+        ResponseBody::OffsetDelete(answer) => answer.error_code,
         ResponseBody::OffsetFetch(answer) => {
             answer.groups.first().map_or(answer.error_code, |group| group.error_code)
         }
@@ -314,7 +309,7 @@ fn is_not_coordinator(answer: &ResponseBody) -> bool {
             .unwrap_or(0),
         _ => 0,
     };
-    [ErrorCode::NOT_COORDINATOR, ErrorCode::COORDINATOR_NOT_AVAILABLE].contains(&ErrorCode::new(code))
+    groups::is_of_no_coordinator(code)
 }
 
 #[cfg(test)]

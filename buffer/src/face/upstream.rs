@@ -7,7 +7,7 @@ use bytes::Bytes;
 use leeward_client::{Cluster, Connection, Lane};
 use leeward_model::{GroupName, RegionName, TopicPartition};
 use leeward_wire::api::{FindCoordinatorRequest, FindCoordinatorResponse, ResponseBody};
-use leeward_wire::{ApiKey, Reader, Request, RequestHeader};
+use leeward_wire::{ApiKey, ErrorCode, Reader, Request, RequestHeader};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -116,6 +116,14 @@ impl Upstream {
         cluster.coordinator_connection(&GroupName::new(group), self.lane).await.map_err(|error| {
             tracing::debug!(group, error = &error as &dyn std::error::Error, "no coordinator");
             NoAnswer
+        })
+    }
+
+    /// The broker that keeps a group, or the error that its clients are told.
+    pub(super) async fn coordinator(&self, cluster: &Cluster, group: &str) -> Result<i32, ErrorCode> {
+        cluster.coordinator(&GroupName::new(group)).await.map_err(|error| {
+            tracing::debug!(group, error = &error as &dyn std::error::Error, "no coordinator");
+            error.code().unwrap_or(ErrorCode::COORDINATOR_NOT_AVAILABLE)
         })
     }
 

@@ -97,7 +97,20 @@ impl Cluster {
         Ok((leader, connection))
     }
 
-    /// A connection to the broker that keeps `group`, which is looked up where it is not known.
+    /// The broker that keeps `group`, which is looked up where it is not known.
+    ///
+    /// # Errors
+    ///
+    /// [`ClusterError`] of this one attempt.
+    pub async fn coordinator(&self, group: &GroupName) -> Result<i32, ClusterError> {
+        let known = self.shared.coordinators.lock().get(group.as_str()).copied();
+        match known {
+            Some(broker) => Ok(broker),
+            None => self.find_coordinator(group).await,
+        }
+    }
+
+    /// A connection to the broker that keeps `group`.
     ///
     /// # Errors
     ///
@@ -107,11 +120,7 @@ impl Cluster {
         group: &GroupName,
         lane: Lane,
     ) -> Result<Connection, ClusterError> {
-        let known = self.shared.coordinators.lock().get(group.as_str()).copied();
-        let broker = match known {
-            Some(broker) => broker,
-            None => self.find_coordinator(group).await?,
-        };
+        let broker = self.coordinator(group).await?;
         let connected = self.connection(broker, lane).await;
         if connected.is_err() {
             self.forget_coordinator(group);
