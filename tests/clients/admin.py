@@ -2,6 +2,7 @@
 
     admin.py create BOOTSTRAP TOPIC PARTITIONS [CONFIGS-AS-JSON]
     admin.py topics BOOTSTRAP               -> {"topic": partitions}
+    admin.py brokers BOOTSTRAP              -> [id]
     admin.py positions BOOTSTRAP GROUP      -> {"topic/partition": offset}
     admin.py together BOOTSTRAP positions|states|delete GROUP...
                                             -> by group: {"topic/partition": offset}, state, or "OK", else an error; asked for in
@@ -42,6 +43,10 @@ def create(bootstrap, topic, partitions, configs="{}"):
 def topics(bootstrap):
     seen = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics
     print(json.dumps({name: len(topic.partitions) for name, topic in sorted(seen.items())}))
+
+
+def brokers(bootstrap):
+    print(json.dumps(sorted(AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).brokers)))
 
 
 def positions(bootstrap, group):
@@ -104,5 +109,6 @@ def line(message):
 
 
 if __name__ == "__main__":
-    verbs = {"create": create, "topics": topics, "positions": positions, "together": together, "transact": transact, "dump": dump}
+    verbs = {"create": create, "topics": topics, "brokers": brokers, "positions": positions, "together": together,
+             "transact": transact, "dump": dump}
     verbs[sys.argv[1]](*sys.argv[2:])
