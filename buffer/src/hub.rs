@@ -447,10 +447,12 @@ impl Hub {
             let changed = self.dirty.swap(false, Ordering::Relaxed);
             if changed || self.catalog.take_changed() {
                 let hub = self.clone();
-                let saved = tokio::task::spawn_blocking(move || {
+                let save = move || {
                     hub.set_aside_the_rest();
                     hub.save_and_trim()
-                });
+                };
+                // Who stops waits for it: it holds the directory's lock.
+                let saved = self.tasks.spawn_blocking_on(save, &self.runtime);
                 if let Ok(Err(error)) = saved.await {
                     tracing::error!(%error, "state cannot be saved; nothing is removed from the journal");
                     self.dirty.store(true, Ordering::Relaxed);

@@ -39,7 +39,7 @@ impl Reading {
     }
 
     fn hole(mut self, hole: Gap) -> Self {
-        self.recovery.frame(self.position, HOLE, hole_frame(&partition(), hole).into());
+        self.recovery.frame(self.position, HOLE, hole_frame(&partition(), hole));
         self.position += 100;
         self
     }

@@ -239,7 +239,9 @@ impl Cluster for PretendCluster {
         let unreplicated = self.unreplicated.load(Relaxed);
         Box::pin(async move {
             let mut ends = self.log_ends(partitions).await?;
-            ends.iter_mut().for_each(|log| log.end = log.end.after(unreplicated));
+            for log in &mut ends {
+                log.end = log.end.after(unreplicated);
+            }
             Ok(ends)
         })
     }
