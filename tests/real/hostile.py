@@ -218,8 +218,10 @@ def flat(memory):
     for pid, name in memory.names.items():
         grown = memory.most[pid] - memory.before[pid]
         check(grown < GROWTH_KIB, f"{name} grew by {grown / 1024:.0f} MiB under attack")
-        left = memory.rounds[-1][pid] - memory.rounds[0][pid]
-        check(left < LEFT_KIB, f"{name} holds {left / 1024:.0f} MiB more after {len(memory.rounds)} rounds than after one")
+        # Behind a single round an idle thread's allocator may keep what others freed; what leaks is there after each.
+        later = memory.rounds[len(memory.rounds) // 2:]
+        left = min(after[pid] for after in later) - memory.rounds[0][pid]
+        check(left < LEFT_KIB, f"{name} holds {left / 1024:.0f} MiB more after each of the last {len(later)} rounds than after the first")
 
 
 def main():
