@@ -68,7 +68,7 @@ pub(crate) struct UpArguments {
     /// Where the regions' data and the processes' logs go.
     #[arg(long, default_value = "runs/up")]
     pub(crate) data: PathBuf,
-    /// Leaves out the sample traffic.
+    /// Leaves out the sample traffic, which goes through the gateway; without one there is none.
     #[arg(long)]
     pub(crate) no_load: bool,
 }

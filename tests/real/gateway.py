@@ -12,7 +12,19 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import families  # noqa: E402
 import parts  # noqa: E402
-from estate import Up  # noqa: E402
+from cases import admin, check, create_topic  # noqa: E402
+from estate import Up, topology  # noqa: E402
+
+
+def without_gateway(folder):
+    """An estate whose clients talk to the regions themselves."""
+    folder.mkdir()
+    policy = folder / "policy.yaml"
+    policy.write_text(topology({name: "{embedded: {}}" for name in ("a", "b")}, buffer="{enabled: false}"))
+    with Up(folder / "up", "-f", str(policy)) as estate:
+        check("bootstrap.servers" not in estate.said(), f"an address of a gateway is told:\n{estate.said()[-2000:]}")
+        create_topic(estate.region("a"), "ledger", 1)
+        check("ledger" in admin("topics", estate.region("a"))[0], "a topic that was made at the region is there")
 
 
 def main():
@@ -23,6 +35,8 @@ def main():
         suite = families.run(estate.gateway, "gateway", given.only, estate.region("eu-west"))
         with suite.case("Ctrl-C ends `leeward up` and leaves no process behind"):
             estate.stop()
+        with suite.case("`leeward up` starts an estate without a gateway"):
+            without_gateway(Path(folder) / "bare")
     suite.close()
 
 

@@ -110,11 +110,12 @@ async fn attend(
     arguments: &UpArguments,
 ) -> anyhow::Result<()> {
     let addresses = estate.addresses().clone();
-    let (controller, status) = ready(estate, &addresses).await?;
+    let buffered = topology.spec.buffer.enabled;
+    let (controller, status) = ready(estate, &addresses, buffered).await?;
     println!("\n{}", table(&status));
     print_addresses(&addresses, topology, &status.acting_primary, &settings(folder, &addresses)?);
     let traffic = async {
-        if arguments.no_load {
+        if arguments.no_load || !buffered {
             std::future::pending::<()>().await;
         }
         Box::pin(traffic::run(addresses.gateway.to_string())).await;
@@ -126,10 +127,11 @@ async fn attend(
     }
 }
 
-/// Waits until every region is healthy, the link runs and the gateway forwards.
+/// Waits until every region is healthy, the link runs and the gateway forwards, if there is to be one.
 async fn ready(
     estate: &mut Estate,
     addresses: &Addresses,
+    buffered: bool,
 ) -> anyhow::Result<(ControlClient<Channel>, StatusReply)> {
     let deadline = Instant::now() + READY_WAIT_MAX;
     let endpoint = Channel::from_shared(format!("http://{}", addresses.control))?;
@@ -139,7 +141,7 @@ async fn ready(
         estate.check()?;
         if let Ok(status) = controller.status(StatusRequest {}).await {
             let status = status.into_inner();
-            if is_ready(&status) {
+            if is_ready(&status, buffered) {
                 return Ok((controller, status));
             }
             seen = table(&status);
@@ -149,10 +151,10 @@ async fn ready(
     anyhow::bail!("not healthy after {} s:\n{seen}", READY_WAIT_MAX.as_secs())
 }
 
-fn is_ready(status: &StatusReply) -> bool {
+fn is_ready(status: &StatusReply, buffered: bool) -> bool {
     let healthy = status.regions.iter().all(|region| region.health == "healthy");
     let mirrored = status.links.iter().any(|link| link.state == "running" && link.rpo_millis >= 0);
-    let forwards = status.gateways.iter().any(|gateway| !gateway.forwarding_to.is_empty());
+    let forwards = !buffered || status.gateways.iter().any(|gateway| !gateway.forwarding_to.is_empty());
     healthy && !status.regions.is_empty() && mirrored && forwards
 }
 
@@ -169,10 +171,12 @@ fn settings(folder: &Path, addresses: &Addresses) -> anyhow::Result<PathBuf> {
 
 fn print_addresses(addresses: &Addresses, topology: &Topology, acting: &str, settings: &Path) {
     println!("point a Kafka client at");
-    println!(
-        "  {:<22} {}   durable gateway: acknowledged means kept",
-        "bootstrap.servers", addresses.gateway
-    );
+    if topology.spec.buffer.enabled {
+        println!(
+            "  {:<22} {}   durable gateway: acknowledged means kept",
+            "bootstrap.servers", addresses.gateway
+        );
+    }
     if let (Some(name), Some(dns)) = (&addresses.name, addresses.dns) {
         println!("  {:<22} {name}   follows the primary; served by DNS at {dns}", "or the name");
     }

@@ -220,7 +220,7 @@ impl Engine {
                 "{} of {} brokers refuse writes, log ends {}",
                 seal.brokers_refusing,
                 seal.brokers,
-                if seal.still { "still" } else { "moving" }
+                if seal.still { "still" } else { "moving, or followers lack some of them" }
             )),
             Outcome::GatewaysCut(_)
             | Outcome::Sealed(_)

@@ -1,13 +1,13 @@
 //! Where the estate's processes listen: free ports on loopback, chosen once for a drill.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
 };
 
 use leeward_model::RegionName;
-use leeward_policies::{DnsProvider, HostPort, Kafka, Region, Topology};
+use leeward_policies::{DnsProvider, HostPort, Kafka, Topology};
 
 /// How often a port is tried that must be free on several addresses.
 const PORT_TRIES_MAX: usize = 64;
@@ -71,6 +71,25 @@ impl Chosen {
         }
         Err(refused)
     }
+
+    /// Where each embedded region listens: all on one port where each has a host of its own, so that a name leads to any of them.
+    fn listens(&mut self, topology: &Topology) -> io::Result<BTreeMap<RegionName, SocketAddr>> {
+        let regions = topology.data_regions().into_iter();
+        let embedded = regions.filter(|region| matches!(region.kafka, Some(Kafka::Embedded(_))));
+        let hosts: BTreeMap<_, _> =
+            embedded.map(|region| (region.name.clone(), host(topology, &region.name))).collect();
+        let different: BTreeSet<_> = hosts.values().copied().collect();
+        let common = if different.len() == hosts.len() {
+            Some(self.free_on(&different.into_iter().collect::<Vec<_>>())?)
+        } else {
+            None
+        };
+        let listen = |(name, host)| {
+            let port = common.map_or_else(|| self.free_on(&[host]), Ok)?;
+            Ok((name, SocketAddr::new(host, port)))
+        };
+        hosts.into_iter().map(listen).collect()
+    }
 }
 
 impl Addresses {
@@ -81,28 +100,21 @@ impl Addresses {
     /// Where loopback has no free port.
     pub(super) fn choose(topology: &Topology) -> io::Result<Self> {
         let mut chosen = Chosen::default();
-        let embedded = |region: &&Region| matches!(region.kafka, Some(Kafka::Embedded(_)));
-        let hosts: Vec<_> = topology
-            .data_regions()
-            .into_iter()
-            .filter(embedded)
-            .map(|region| host(topology, &region.name))
-            .collect();
-        let port = chosen.free_on(&hosts)?;
+        let listens = chosen.listens(topology)?;
         let mut regions = BTreeMap::new();
         for region in topology.data_regions() {
-            let embedded = matches!(region.kafka, Some(Kafka::Embedded(_)));
-            let listen = SocketAddr::new(host(topology, &region.name), port);
-            let bootstrap = match &region.kafka {
+            let listen = listens.get(&region.name).copied();
+            let bootstrap: Vec<String> = match &region.kafka {
                 Some(Kafka::Cluster(cluster)) => cluster.bootstrap.iter().map(ToString::to_string).collect(),
-                Some(Kafka::Embedded(_)) | None => vec![listen.to_string()],
+                Some(Kafka::Embedded(_)) | None => listen.iter().map(ToString::to_string).collect(),
             };
             let link_proxy = chosen.free()?;
-            let link_bootstrap = if embedded { vec![link_proxy.to_string()] } else { bootstrap.clone() };
+            let link_bootstrap =
+                if listen.is_some() { vec![link_proxy.to_string()] } else { bootstrap.clone() };
             let addresses = RegionAddresses {
                 bootstrap,
-                listen: embedded.then_some(listen),
-                link_listen: if embedded { Some(chosen.free()?) } else { None },
+                listen,
+                link_listen: if listen.is_some() { Some(chosen.free()?) } else { None },
                 link_proxy,
                 link_bootstrap,
                 mirror: chosen.free()?,
@@ -110,9 +122,10 @@ impl Addresses {
             regions.insert(region.name.clone(), addresses);
         }
         let name = topology.spec.failover.dns.first().map(|record| record.name.clone());
-        let name_port = match &topology.primary().kafka {
-            Some(Kafka::Cluster(cluster)) => cluster.bootstrap.first().map_or(port, HostPort::port),
-            Some(Kafka::Embedded(_)) | None => port,
+        let primary = topology.primary();
+        let name_port = match &primary.kafka {
+            Some(Kafka::Cluster(cluster)) => cluster.bootstrap.first().map(HostPort::port),
+            Some(Kafka::Embedded(_)) | None => listens.get(&primary.name).map(SocketAddr::port),
         };
         let mut http = BTreeMap::new();
         for member in super::members(topology).into_keys() {
@@ -122,7 +135,7 @@ impl Addresses {
             control: chosen.free()?,
             gateway: chosen.free()?,
             dns: if Self::has_embedded_dns(topology) { Some(chosen.free()?) } else { None },
-            name: name.map(|name| format!("{name}:{name_port}")),
+            name: name.zip(name_port).map(|(name, port)| format!("{name}:{port}")),
             regions,
             http,
         })
