@@ -78,15 +78,18 @@ impl Gateways {
 
     /// The grant to send to this gateway at this moment; it counts as held from now.
     pub(crate) fn grant(&self, gateway: &str) -> Grant {
+        let mut inner = self.inner.lock();
+        // Not before: who was counted as cut off meanwhile would be given what was taken from it.
         let leave = self.leave.borrow().clone();
         let lease = if leave.serving.is_some() { self.lease.duration } else { Duration::ZERO };
         let mut answers = 0;
-        if let Some(seen) = self.inner.lock().gateways.get_mut(gateway) {
+        if let Some(seen) = inner.gateways.get_mut(gateway) {
             answers = seen.report.number;
             if leave.serving.is_some() {
                 seen.granted_until = Instant::now() + self.lease.duration + self.lease.margin;
             }
         }
+        drop(inner);
         Grant {
             epoch: leave.epoch.to_wire(),
             acting_primary: leave.serving.map(String::from).unwrap_or_default(),
